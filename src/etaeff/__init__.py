@@ -1,1 +1,49 @@
-"""x"""
+"""η_eff: the learning rate that a normalised network really uses.
+
+Every name is loaded when it is first used: importing the package loads neither torch nor NumPy.
+
+Examples:
+    >>> import etaeff
+    >>> float(etaeff.effective_lr("sgd", lr=0.1, radius=2.0))
+    0.025
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from etaeff import errors, geometry, layers, records, report, studies, theory
+    from etaeff.theory import effective_lr
+
+    __version__: str
+
+__all__ = [
+    "__version__",
+    "effective_lr",
+    "errors",
+    "geometry",
+    "layers",
+    "records",
+    "report",
+    "studies",
+    "theory",
+]
+
+_HOMES = {"effective_lr": "theory"}  # of the names that are no submodules
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version(__name__)
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        value = import_module(f"{__name__}.{name}")
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

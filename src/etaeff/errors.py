@@ -36,14 +36,21 @@ class UnknownNameError(UsageError):
     Examples:
         >>> raise UnknownNameError("optimizer", "adm", ["adam", "sgd"])
         Traceback (most recent call last):
-        etaeff.errors.UnknownNameError: Unknown optimizer 'adm'. Known: adam, sgd. Did you mean 'adam'?
+        etaeff.errors.UnknownNameError: Unknown optimizer 'adm'. Known: adam, sgd. \
+Did you mean 'adam'?
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = list(known)
-        close = get_close_matches(name, known, n=1)
+        """`name` was asked for; `kind` says what it should be the name of."""
+        # Kept as arguments: a worker's exception is pickled, and comes back as `cls(*args)`.
+        super().__init__(kind, name, tuple(known))
+
+    def __str__(self) -> str:
+        """The sentence."""
+        kind, name, known = self.args
+        close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        super().__init__(f"Unknown {kind} '{name}'. Known: {', '.join(known)}.{hint}")
+        return f"Unknown {kind} '{name}'. Known: {', '.join(known)}.{hint}"
 
 
 class StudyMismatchError(UsageError):
@@ -94,5 +101,6 @@ Type: pip install 'etaeff[study]'
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingExtraError(
-            f"This needs '{error.name}', which is not installed. Type: pip install 'etaeff[{extra}]'"
+            f"This needs '{error.name}', which is not installed. "
+            f"Type: pip install 'etaeff[{extra}]'"
         ) from error

@@ -4,10 +4,19 @@ from etaeff.records._files import write_atomically
 from etaeff.records._finding import ClaimRecord, Finding, Verdict, verdict
 from etaeff.records._rows import EpochRow, LayerRow, OutcomeRow, RescaleRow, TrialResults
 from etaeff.records._store import TABLES, StudyStore
-from etaeff.records._trial import DECAYED_GAINS, NETWORKS, NORMS, OPTIMIZERS, SCHEDULES, Trial
+from etaeff.records._trial import (
+    DECAYED_GAINS,
+    MOMENTUM,
+    NETWORKS,
+    NORMS,
+    OPTIMIZERS,
+    SCHEDULES,
+    Trial,
+)
 
 __all__ = [
     "DECAYED_GAINS",
+    "MOMENTUM",
     "NETWORKS",
     "NORMS",
     "OPTIMIZERS",

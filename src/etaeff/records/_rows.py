@@ -38,7 +38,8 @@ class LayerRow(NamedTuple):
         layer: Name of the weight.
         radius: Mean r.
         radius_4: Mean r⁴, which the equilibrium law of SGD speaks of.
-        effective_lr: Mean η/r² (SGD with or without momentum) or η/r (RMSProp, Adam, AdamW).
+        effective_lr: η/r² (SGD with or without momentum) or η/r (RMSProp, Adam, AdamW), of the
+            mean r.
         angle: Root mean square of the angle that a block turns per step, radians.
         grad_norm_sq: Mean ‖ḡ‖².
     """

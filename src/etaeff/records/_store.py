@@ -3,12 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
 from etaeff.errors import StudyError
+from etaeff.records._files import sync_folder
 from etaeff.records._rows import EpochRow, LayerRow, OutcomeRow, RescaleRow, TrialResults
 from etaeff.records._trial import Trial
 
@@ -45,9 +46,7 @@ class StudyStore:
         self._connection = connection
 
     @classmethod
-    def create(
-        cls, path: Path, specification: Mapping[str, Any], trials: Iterable[Trial]
-    ) -> Self:
+    def create(cls, path: Path, specification: Mapping[str, Any], trials: Iterable[Trial]) -> Self:
         """A new store at `path`, which must not exist.
 
         The file appears under its name only when it is complete, so a kill in between
@@ -56,7 +55,9 @@ class StudyStore:
         if path.exists():
             raise StudyError(f"There is a study in '{path}' already.")
         unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
+        # SQLite would replay the log of a deleted study into the new one.
+        for leftover in (unfinished, *(Path(f"{path}{end}") for end in ("-wal", "-shm"))):
+            leftover.unlink(missing_ok=True)
         with closing(sqlite3.connect(unfinished)) as connection, connection:
             connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
             connection.execute("CREATE TABLE trial (id TEXT PRIMARY KEY, specification TEXT)")
@@ -73,6 +74,7 @@ class StudyStore:
                 [(trial.id, json.dumps(asdict(trial))) for trial in trials],
             )
         unfinished.rename(path)
+        sync_folder(path.parent)
         return cls.open(path)
 
     @classmethod
@@ -80,20 +82,22 @@ class StudyStore:
         """The store at `path`."""
         if not path.exists():
             raise StudyError(f"There is no study in '{path.parent}': '{path.name}' is missing.")
-        connection = sqlite3.connect(path)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-            store = cls(connection)
-            version = store.meta("schema")
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise StudyError(f"'{path}' is not a study that etaeff wrote: {error}.") from error
-        if version != SCHEMA_VERSION:
-            connection.close()
-            raise StudyError(
-                f"'{path}' has schema {version}, this version of etaeff reads {SCHEMA_VERSION}."
-            )
+        with ExitStack() as refused:
+            try:
+                connection = refused.enter_context(closing(sqlite3.connect(path)))
+                store = cls(connection)
+                version = store.meta("schema")
+                if version != SCHEMA_VERSION:
+                    raise StudyError(
+                        f"'{path}' has schema {version}, this version of etaeff reads "
+                        f"{SCHEMA_VERSION}."
+                    )
+                # Only now: these change the file, which must be ours.
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            except (sqlite3.DatabaseError, ValueError) as error:
+                raise StudyError(f"'{path}' cannot be read as a study: {error}.") from error
+            refused.pop_all()
         return store
 
     def __enter__(self) -> Self:
@@ -127,10 +131,20 @@ class StudyStore:
 
     def add(self, results: TrialResults) -> None:
         """Add the rows of trials that finished together: all of them or, on failure, none."""
+        parts: tuple[list[Any], ...] = results
         with self._connection:
-            for (name, row), rows in zip(TABLES.items(), results, strict=True):
+            for (name, row), rows in zip(TABLES.items(), parts, strict=True):
                 marks = ", ".join("?" * len(row._fields))  # type: ignore[attr-defined]
                 self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+
+    def best(self) -> tuple[str, float] | None:
+        """The trial with the lowest test error in its last epoch, and that error."""
+        # SQLite takes the bare columns of a MAX from the row that has the maximum.
+        found: tuple[str, float] | None = self._connection.execute(
+            "SELECT trial, test_error FROM (SELECT trial, test_error, MAX(epoch) FROM epoch "
+            "GROUP BY trial) WHERE test_error IS NOT NULL ORDER BY test_error LIMIT 1"
+        ).fetchone()
+        return found
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """All rows of one of `TABLES`, in the order in which they were added."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from operator import index
 from typing import Any, Final
 
 from etaeff.errors import UnknownNameError, UsageError
@@ -15,6 +16,7 @@ NORMS: Final = ("batch", "layer", "weight", "none")
 OPTIMIZERS: Final = ("sgd", "heavy-ball", "nesterov", "rmsprop", "adam", "adamw")
 SCHEDULES: Final = ("constant", "step", "cosine")
 DECAYED_GAINS: Final = ("none", "all", "last")
+MOMENTUM: Final = 0.9  # of heavy-ball and nesterov
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +69,23 @@ class Trial:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        # Equal trials must have equal ids, and JSON tells 1 from 1.0 and 0.0 from -0.0.
+        for declared in fields(self):
+            value = _plain(declared.name, getattr(self, declared.name), declared.type)
+            object.__setattr__(self, declared.name, value)
         for field, known in _CHOICES.items():
             if getattr(self, field) not in known:
                 raise UnknownNameError(field, getattr(self, field), known)
+        self._check_ranges()
+        if self.sphere and self.norm == "none":
+            raise UsageError("`sphere` needs a normalised network, got `norm` 'none'.")
+        if self.batch_size > self.train_size:
+            raise UsageError(
+                f"`batch_size` must be at most `train_size`, got {self.batch_size} and "
+                f"{self.train_size}."
+            )
+
+    def _check_ranges(self) -> None:
         for field in ("train_size", "width", "steps", "batch_size"):
             if getattr(self, field) < 1:
                 raise UsageError(f"`{field}` must be at least 1, got {getattr(self, field)}.")
@@ -81,19 +97,17 @@ class Trial:
             raise UsageError(f"`wd` must be zero or positive and finite, got {self.wd}.")
         if not 0 <= self.random_labels <= 1:
             raise UsageError(f"`random_labels` must lie in [0, 1], got {self.random_labels}.")
-        if self.sphere and self.norm == "none":
-            raise UsageError("`sphere` needs a normalised network, got `norm` 'none'.")
-        if self.batch_size > self.train_size:
-            raise UsageError(
-                f"`batch_size` must be at most `train_size`, got {self.batch_size} and "
-                f"{self.train_size}."
-            )
 
     @cached_property
     def id(self) -> str:
         """Sixteen hexadecimal digits: the hash of the specification."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def momentum(self) -> float:
+        """μ of the optimiser."""
+        return MOMENTUM if self.optimizer in ("heavy-ball", "nesterov") else 0.0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -107,6 +121,21 @@ class Trial:
         if unknown:
             raise UnknownNameError("field of a trial", min(unknown), [f.name for f in fields(cls)])
         return cls(**values)
+
+
+def _plain(field: str, value: Any, declared: Any) -> Any:
+    """`value` as a plain number of the declared type, so that NumPy's scalars are welcome too."""
+    try:
+        if declared is bool:
+            return bool(value)
+        if declared is int:
+            return int(index(value))
+        if declared is float or (declared == float | None and value is not None):
+            return float(value) + 0.0
+    except (TypeError, ValueError):
+        kind = "an integer" if declared is int else "a number"
+        raise UsageError(f"`{field}` must be {kind}, got {value!r}.") from None
+    return value
 
 
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {

@@ -7,10 +7,26 @@ from numpy.typing import ArrayLike, NDArray
 
 from etaeff.errors import UnknownNameError, UsageError
 
-# The power of the radius that a scale-invariant loss divides the learning rate by: its
-# gradient shrinks as 1/r, the turn of a step of fixed length as 1/r. Updates that ignore
-# the gradient's scale lose the first of the two.
-RADIUS_POWER: Final = {"sgd": 2, "rmsprop": 1, "adam": 1, "adamw": 1}
+_RADIUS_POWER: Final = {"sgd": 2, "rmsprop": 1, "adam": 1, "adamw": 1}
+
+
+def radius_power(optimizer: str) -> int:
+    """The power of ‖w‖ that the effective learning rate is divided by.
+
+    A scale-invariant loss has a gradient that shrinks as 1/‖w‖, and a step of fixed length
+    turns the weight by an angle that shrinks as 1/‖w‖: two powers for SGD. Updates that
+    ignore the gradient's scale (RMSProp, Adam) lose the first.
+
+    Args:
+        optimizer: As in `effective_lr`.
+
+    Examples:
+        >>> radius_power("sgd"), radius_power("adam")
+        (2, 1)
+    """
+    if optimizer not in _RADIUS_POWER:
+        raise UnknownNameError("optimizer", optimizer, _RADIUS_POWER)
+    return _RADIUS_POWER[optimizer]
 
 
 def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> NDArray[np.float64]:
@@ -40,10 +56,8 @@ def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> NDArray
     References:
         van Laarhoven, "L2 Regularization versus Batch and Weight Normalization", 2017.
     """
-    if optimizer not in RADIUS_POWER:
-        raise UnknownNameError("optimizer", optimizer, RADIUS_POWER)
-    lr, radius = _positive("lr", lr), _positive("radius", radius)
-    return np.asarray(lr / radius ** RADIUS_POWER[optimizer])
+    power = radius_power(optimizer)
+    return np.asarray(_positive("lr", lr) / _positive("radius", radius) ** power)
 
 
 def sgd_radius(*, lr: ArrayLike, wd: ArrayLike, grad_norm_sq: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,58 @@
+# For a fresh clone: `make study` or `make test`. `make help` lists the rest.
+# pip obeys its own settings, so a mirror or a folder of wheels needs no change here.
+
+PYTHON ?= python3
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help env study test test-long lint format clean
+
+# What these name would be found before the packages of the environment.
+unexport PYTHONHOME PYTHONPATH
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+env: .venv/.installed ## create .venv with the pinned versions of everything
+
+study: env ## test the paper's claims on embedded data; prints where the report is
+	@$(BIN)/etaeff study run paper --preset quick --out runs/paper
+
+test: lint ## run every check, then all tests but the long ones
+	@$(BIN)/python -m pytest
+
+test-long: env ## run all tests, those that take over ten seconds too
+	@$(BIN)/python -m pytest -m "long or not long"
+
+lint: env ## run the checks alone: ruff, mypy, import-linter
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: env ## rewrite the sources in the house style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove the environment and all caches, but no results
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An install that was cut short leaves packages that pip takes for whole. `.installing` stands
+# while one runs; found at the start, it means to begin with an empty folder. It goes last.
+# torch goes first and by itself, or a package that needs it might choose another build.
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+		"etaeff needs Python 3.11 or newer, and '$(PYTHON)' is not. Name another:" \
+		"make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@[ ! -e .venv/.installing ] || \
+		find .venv -mindepth 1 -maxdepth 1 ! -name .installing -exec rm -rf {} +
+	@mkdir -p .venv && touch .venv/.installing && rm -f $@
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@echo "Installing torch into .venv. This may take some minutes."
+	@$(PIP) install -c constraints.txt torch
+	@echo "Installing etaeff and its tools."
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@rm .venv/.installing && touch $@

@@ -1,0 +1,19 @@
+"""Studies: the claims of papers, tested by training many small networks."""
+
+from etaeff.studies._datasets import Dataset, load_dataset, take
+from etaeff.studies._plan import PRESETS, Preset
+from etaeff.studies._study import STUDIES, Progress, Status, resume_study, run_study, study_status
+
+__all__ = [
+    "PRESETS",
+    "STUDIES",
+    "Dataset",
+    "Preset",
+    "Progress",
+    "Status",
+    "load_dataset",
+    "resume_study",
+    "run_study",
+    "study_status",
+    "take",
+]

@@ -1,0 +1,76 @@
+"""A pool of processes that trains stacks.
+
+Every process uses one thread, so the number of processes changes no bit of a result.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+from etaeff.errors import StudyError
+from etaeff.records import Trial, TrialResults
+from etaeff.studies._datasets import Dataset
+
+THREADS = 1
+
+
+def train_all(
+    stacks: Iterable[tuple[Trial, ...]], data: Dataset, workers: int
+) -> Iterator[tuple[tuple[Trial, ...], TrialResults]]:
+    """Train every stack and yield it with its rows, in the order in which they finish.
+
+    Args:
+        stacks: What to train.
+        data: The data set that all trials name.
+        workers: Number of processes.
+
+    Raises:
+        StudyError: If a process dies.
+    """
+    context = multiprocessing.get_context("spawn")  # a forked torch may hang
+    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(data,))
+    try:
+        futures = {pool.submit(_train, stack): stack for stack in stacks}
+        for future in as_completed(futures):
+            yield futures.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise StudyError(
+            "A worker process died, perhaps for want of memory. The finished trials are kept."
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+
+
+_data: Dataset  # of a worker process, set once when it starts
+
+
+def _start(data: Dataset) -> None:
+    global _data  # noqa: PLW0603
+    import torch  # the driving process never loads it
+
+    _data = data
+    torch.set_num_threads(THREADS)
+    # Weights that decay with no gradient would otherwise slow to a crawl as denormals.
+    torch.set_flush_denormal(True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driving process ends its workers
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _train(stack: tuple[Trial, ...]) -> TrialResults:
+    from etaeff.studies._train import train_stack
+
+    return train_stack(stack, _data)

@@ -1,0 +1,193 @@
+"""The measures that claims are made of: results of some trials in, a judged statistic out.
+
+A `SeedStatistic` is one number from the trials of one seed. Its interval is taken over seeds.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import polars as pl
+
+from etaeff.studies._claims import Measure, Measured
+from etaeff.studies._results import Results
+from etaeff.studies._statistics import largest_difference, power_law, seed_interval, unexplained
+from etaeff.theory import sgd_radius
+
+SeedStatistic = Callable[[Results], float]
+
+# Runs of fewer steps than this many times 1/x are not counted as settled; x is the share of
+# the weight that decay takes in a step.
+SETTLED: Final = 5.0
+# In float32 the mean radius may fall by this share of itself through rounding alone.
+ROUNDING: Final = 1e-6
+
+
+def per_seed(statistic: SeedStatistic, expected: tuple[float, float]) -> Measure:
+    """The mean of `statistic` over seeds, predicted to lie in the range `expected`."""
+
+    def measure(results: Results) -> Measured:
+        values = [statistic(own) for own in results.by_seed.values()]
+        return Measured(seed_interval(values), expected)
+
+    return measure
+
+
+def difference(
+    *settings: str, claim: Literal["same", "different"], column: str = "test_error"
+) -> Measure:
+    """The largest difference between settings, predicted to be within what seeds do, or past it.
+
+    Args:
+        settings: Columns of `Results.trials` that tell the settings apart.
+        claim: Whether the claim says that the settings give the same outcome.
+        column: The outcome. Errors are given in percentage points.
+    """
+
+    def measure(results: Results) -> Measured:
+        scale = 100.0 if column == "test_error" else 1.0
+        rows = results.trials.sort(*settings, "seed").with_columns(pl.col(column) * scale)
+        groups = rows.group_by(*settings, maintain_order=True).agg(column)
+        estimate, limit = largest_difference(groups[column].to_list())
+        means = ", ".join(
+            f"{_setting(row[:-1])}: {np.mean(row[-1]):.3g}" for row in groups.iter_rows()
+        )
+        note = f"Means by {', '.join(settings)}: {means}. Two seeds differ by up to {limit:.2g}."
+        return Measured(estimate, (0.0, limit) if claim == "same" else (limit, math.inf), note)
+
+    return measure
+
+
+def _setting(values: Sequence[object]) -> str:
+    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def effective_lr_span(*by: str) -> SeedStatistic:
+    """Decades between the largest and the smallest final η_eff of runs that share `by`."""
+
+    def span(results: Results) -> float:
+        decades = pl.col("effective_lr").log10()
+        spans = (decades.max() - decades.min()).over(by or pl.lit(0))
+        return _mean(results.trials.select(spans).to_series())
+
+    return span
+
+
+def radius_falls(results: Results) -> float:
+    """Share of the epochs in which a layer's mean radius falls, rounding aside."""
+    change = pl.col("radius").diff() / pl.col("radius")
+    falls = results.epochs.sort("epoch").select(
+        (change < -ROUNDING).over("trial", "layer").alias("falls")
+    )
+    return _mean(falls["falls"].cast(pl.Float64))
+
+
+def effective_lr_change(results: Results) -> float:
+    """Decades by which η_eff changes from the first epoch to the last, mean over layers."""
+    rows = results.epochs.sort("epoch").group_by("trial", "layer").agg(
+        (pl.col("effective_lr").last() / pl.col("effective_lr").first()).log10().alias("change")
+    )
+    return _mean(rows["change"])
+
+
+def settled(results: Results) -> pl.DataFrame:
+    r"""Final values of the layers of runs of at least `SETTLED`/x steps, with their trials.
+
+    x is the share of the weight that decay takes per step, ηλ/(1 − μ). With the penalty in
+    the gradient, Adam and RMSProp divide λw by the gradient's root mean square
+    $\sqrt{G/C}/r$, C entries to a block, so there $x = \eta\lambda r\sqrt{C/G}$.
+    """
+    trials = results.trials.drop("radius", "effective_lr", "angle", "grad_norm_sq")
+    x = pl.col("lr") * pl.col("wd") / (1 - pl.col("momentum"))
+    divided = x * pl.col("radius") * (pl.col("block_size") / pl.col("grad_norm_sq")).sqrt()
+    rows = results.layers.join(trials, on="trial", maintain_order="left").with_columns(
+        x=pl.when(pl.col("optimizer").is_in(["adam", "rmsprop"])).then(divided).otherwise(x)
+    )
+    # A run counts whole or not at all, so that every layer has the same settings.
+    return rows.filter((pl.col("steps") * pl.col("x") >= SETTLED).all().over("trial"))
+
+
+def equilibrium_slope(column: str, predictor: Literal["lr", "wd"]) -> SeedStatistic:
+    """Exponent of η or λ in the final `column` of settled runs, mean over layers."""
+
+    def slope(results: Results) -> float:
+        rows = settled(results)
+        slopes = [
+            power_law(own[column], own["lr"], own["wd"])[0 if predictor == "lr" else 1]
+            for own in rows.partition_by("layer")
+        ]
+        return _mean(slopes)
+
+    return slope
+
+
+def radius_law(results: Results) -> float:
+    """Measured r⁴ over its law ηG/(λ(2 − ηλ)), geometric mean over settled runs and layers."""
+    rows = settled(results)
+    if rows.is_empty():
+        return math.nan
+    law = sgd_radius(lr=rows["lr"], wd=rows["wd"], grad_norm_sq=rows["grad_norm_sq"]) ** 4
+    return float(np.exp(np.mean(np.log(rows["radius_4"].to_numpy() / law))))
+
+
+def unexplained_errors(results: Results) -> dict[str, float]:
+    """Share of the variance of log test error that η_eff, η and λ each leave unexplained."""
+    rows = results.trials.filter(
+        pl.col("effective_lr").is_finite() & (pl.col("test_error") > 0)
+    ).with_columns(pl.col("wd").rank("dense"))
+    error = np.log(rows["test_error"].to_numpy())
+    return {
+        name: unexplained(x, error)
+        for name, x in (
+            ("η_eff", np.log(rows["effective_lr"].to_numpy())),
+            ("η", np.log(rows["lr"].to_numpy())),
+            ("λ", rows["wd"].to_numpy()),
+        )
+    }
+
+
+def collapse(better: str, than: Sequence[str], expected: tuple[float, float]) -> Measure:
+    """What `better` leaves unexplained of the test error, over the least that `than` leave."""
+
+    def measure(results: Results) -> Measured:
+        shares = [unexplained_errors(own) for own in results.by_seed.values()]
+        ratios = [s[better] / min(s[name] for name in than) for s in shares]
+        means = ", ".join(
+            f"{name} {100 * _mean([s[name] for s in shares]):.0f} %" for name in shares[0]
+        )
+        return Measured(seed_interval(ratios), expected, f"Unexplained variance: {means}.")
+
+    return measure
+
+
+def invariance(results: Results) -> Measured:
+    """The largest change of the outputs under the factors without ε; a claim says below 1e-9.
+
+    The note gives the defect, which is the change with the ε that the network trained with.
+    """
+    own_eps = pl.col("eps") == pl.col("eps").max()
+
+    def largest(rows: Results, which: pl.Expr) -> float:
+        return _mean([rows.rescalings.filter(which)["change"].max()])
+
+    changes = [largest(own, ~own_eps) for own in results.by_seed.values()]
+    defects = results.rescalings.filter(own_eps).group_by("factor").agg(pl.col("change").max())
+    shown = ", ".join(f"{value:.1e} at ×{factor:g}" for factor, value in defects.sort("factor").rows())
+    return Measured(
+        seed_interval(changes),
+        (0.0, 1e-9),
+        f"With the network's own ε = {_mean([results.rescalings['eps'].max()]):.0e}: {shown}.",
+    )
+
+
+def smallest_output_change(results: Results) -> float:
+    """The smallest relative change of the outputs under any of the factors."""
+    return _mean([results.rescalings["change"].min()])
+
+
+def _mean(values: Iterable[Any]) -> float:
+    """Mean of the values that are numbers; NaN if none is."""
+    array = np.asarray(list(values), dtype=float)
+    array = array[np.isfinite(array)]
+    return float(array.mean()) if array.size else math.nan

@@ -1,0 +1,323 @@
+"""Run a study, go on with one, and say how far one is.
+
+A study lives in one folder. `study.sqlite` holds its specification and every row; all other
+files there are made from it and can be made again.
+"""
+
+import hashlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from etaeff.errors import (
+    StudyBusyError,
+    StudyMismatchError,
+    UnknownNameError,
+    UsageError,
+)
+from etaeff.records import ClaimRecord, StudyStore, Trial, TrialResults
+from etaeff.studies._claims import Claim, needed_trials
+from etaeff.studies._datasets import Dataset, load_dataset, take
+from etaeff.studies._executor import train_all
+from etaeff.studies._export import export
+from etaeff.studies._plan import PRESETS, Plan
+from etaeff.studies._results import collect
+from etaeff.studies._session import session
+from etaeff.studies._stacks import stacks, work
+from etaeff.studies.papers import van_laarhoven_2017
+
+Listener = Callable[["Progress"], None]
+STORE: Final = "study.sqlite"
+LOCK: Final = ".lock"
+STUDIES: Final[Mapping[str, tuple[str, Callable[[Plan], list[Claim]]]]] = {
+    "paper": (
+        "L2 Regularization versus Batch and Weight Normalization (van Laarhoven 2017)",
+        van_laarhoven_2017.claims,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running study is.
+
+    Attributes:
+        done: Finished trials.
+        total: All trials.
+        elapsed: Seconds since this run began.
+        rate: Trials per second in this run.
+        remaining: Seconds to go, by the steps that are left; NaN before the first are done.
+        best: The trial with the lowest test error in its last epoch so far, and that error.
+    """
+
+    done: int
+    total: int
+    elapsed: float
+    rate: float
+    remaining: float
+    best: tuple[Trial, float] | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a study's folder holds.
+
+    Attributes:
+        specification: What defines the study.
+        done: Finished trials.
+        total: All trials.
+        running: Whether a process is running it.
+        sessions: When, how long, with what and on what it was run.
+    """
+
+    specification: Mapping[str, Any]
+    done: int
+    total: int
+    running: bool
+    sessions: list[Mapping[str, Any]]
+
+
+def run_study(
+    name: str,
+    out: Path,
+    *,
+    preset: str = "quick",
+    data: str | None = None,
+    seeds: int | None = None,
+    workers: int | None = None,
+    listener: Listener = lambda progress: None,
+) -> list[ClaimRecord]:
+    """Run a study, or go on with it where `out` holds the same one, and judge its claims.
+
+    Finished trials are kept as they come, so a study that is killed at any moment loses at
+    most the stacks in training. `out` then holds `results.parquet` (a row for each trial),
+    `epochs.parquet` (a row for each trial, epoch and layer) and `claims.json`.
+
+    Args:
+        name: One of `STUDIES`.
+        out: The study's folder; made if it is absent.
+        preset: One of `PRESETS`.
+        data: Name or directory of a data set, see `load_dataset`; `None` for the preset's.
+        seeds: Seeds per point, at least 1; `None` for the preset's.
+        workers: Processes, at least 1; `None` for one per processor. It changes no result.
+        listener: Called after every stack of trials.
+
+    Returns:
+        The claims with their findings.
+
+    Raises:
+        UsageError: If an argument is wrong, among them `UnknownNameError`, and
+            `StudyMismatchError` if `out` holds another study.
+        StudyBusyError: If another process is running the study in `out`.
+        DataError: If the data cannot be read.
+    """
+    if name not in STUDIES:
+        raise UnknownNameError("study", name, STUDIES)
+    if preset not in PRESETS:
+        raise UnknownNameError("preset", preset, PRESETS)
+    for argument, value in (("seeds", seeds), ("workers", workers)):
+        if value is not None and value < 1:
+            raise UsageError(f"`{argument}` must be at least 1, got {value}.")
+    source = data or PRESETS[preset].data
+    if source is None:
+        raise UsageError(
+            f"Preset '{preset}' needs a data set: give the directory of Fashion-MNIST, MNIST or "
+            "CIFAR-10 with --data."
+        )
+    dataset = take(load_dataset(source), PRESETS[preset].train_size)
+    plan = Plan(PRESETS[preset], dataset.name, seeds)
+    claims = STUDIES[name][1](plan)
+    trials = needed_trials(claims)
+    specification = _specification(name, plan, dataset, trials)
+    with _locked(out):
+        with _store(out, specification, trials) as store:
+            where = source if source == dataset.name else str(Path(source).resolve())
+            store.set_meta("source", where)
+            _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
+            results = collect(store, dataset.train_x.shape[1:], dataset.classes)
+            records = [claim.judge(results) for claim in claims]
+            export(out, specification, store.meta("sessions"), results, records)
+            return records
+
+
+def resume_study(
+    out: Path,
+    *,
+    workers: int | None = None,
+    listener: Listener = lambda progress: None,
+) -> list[ClaimRecord]:
+    """Go on with the study in `out`; see `run_study`."""
+    with StudyStore.open(out / STORE) as store:
+        specification, source = store.meta("specification"), store.meta("source")
+    return run_study(
+        specification["study"],
+        out,
+        preset=specification["preset"],
+        data=source,
+        seeds=specification["seeds"],
+        workers=workers,
+        listener=listener,
+    )
+
+
+def study_status(out: Path) -> Status:
+    """What the folder `out` holds; see `Status`."""
+    with StudyStore.open(out / STORE) as store:
+        return Status(
+            specification=store.meta("specification"),
+            done=len(store.finished),
+            total=len(store.trials),
+            running=_is_locked(out),
+            sessions=store.meta("sessions") or [],
+        )
+
+
+def _specification(
+    name: str, plan: Plan, data: Dataset, trials: list[Trial]
+) -> dict[str, Any]:
+    """What must agree for two runs to be the same study. Plain JSON values."""
+    return {
+        "study": name,
+        "preset": plan.preset.name,
+        "data": data.name,
+        "data note": data.note,
+        "data fingerprint": data.fingerprint,
+        "image shape": list(data.train_x.shape[1:]),
+        "classes": data.classes,
+        "test examples": len(data.test_y),
+        "seeds": plan.seeds,
+        "trials": len(trials),
+        "trials fingerprint": hashlib.sha256("".join(t.id for t in trials).encode()).hexdigest(),
+    }
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the folder `out`, which is made if it is absent. The lock dies with the process."""
+    _refuse_foreign(out)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / LOCK, timeout=1):
+            yield
+    except Timeout as error:
+        raise StudyBusyError(
+            f"Another process is running the study in '{out}'. See: etaeff study status {out}"
+        ) from error
+
+
+def _is_locked(out: Path) -> bool:
+    try:
+        with FileLock(out / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Refuse a path that holds something which is not a study, so that nothing is overwritten."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"'{out}' is a file; a study needs a folder.")
+    if not out.is_dir() or (out / STORE).exists():
+        return
+    # What a study that was killed while it was being made leaves behind.
+    own = {LOCK, *(f"{Path(STORE).stem}.new{ending}" for ending in ("", "-journal"))}
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in own)
+    if foreign:
+        raise UsageError(
+            f"'{out}' holds '{foreign[0]}' and no study. Give a new or empty folder with --out, "
+            "so that nothing is overwritten."
+        )
+
+
+def _store(out: Path, specification: Mapping[str, Any], trials: list[Trial]) -> StudyStore:
+    """The store in `out`: a new one, or the one that is there if it is of the same study."""
+    path = out / STORE
+    if not path.exists():
+        return StudyStore.create(path, specification, trials)
+    store = StudyStore.open(path)
+    found = store.meta("specification")
+    differing = [
+        f"{key}: {found.get(key)!r} there, {value!r} here"
+        for key, value in specification.items()
+        if found.get(key) != value
+    ]
+    if differing:
+        raise StudyMismatchError(
+            f"'{out}' holds the results of another study ({'; '.join(differing)}). Give another "
+            f"folder with --out, or go on with that one: etaeff study resume {out}"
+        )
+    return store
+
+
+def _train_missing(store: StudyStore, data: Dataset, workers: int, listener: Listener) -> None:
+    """Train the stacks of which a trial is missing, and write down that this was done."""
+    trials, finished = store.trials, store.finished
+    missing = [stack for stack in stacks(trials) if any(t.id not in finished for t in stack)]
+    if not missing:
+        return
+    report = _Reporter(trials, finished, store.best(), sum(map(work, missing)), listener)
+    record = session(workers)
+    sessions = store.meta("sessions") or []
+    for stack, results in train_all(missing, data, min(workers, len(missing))):
+        store.add(results)
+        report(stack, results)
+        done = {"trials": report.done - len(finished), "seconds": report.elapsed}
+        store.set_meta("sessions", [*sessions, {**record, **done}])
+
+
+class _Reporter:
+    """Turns finished stacks into `Progress`."""
+
+    def __init__(
+        self,
+        trials: list[Trial],
+        finished: set[str],
+        best: tuple[str, float] | None,
+        steps: int,
+        listener: Listener,
+    ) -> None:
+        self._trials = {trial.id: trial for trial in trials}
+        self._best = best
+        self._listener = listener
+        self._started = time.perf_counter()
+        self._before = len(finished)
+        self._steps = steps
+        self._steps_done = 0
+        self.done = len(finished)
+        self._tell()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._started
+
+    def __call__(self, stack: tuple[Trial, ...], results: TrialResults) -> None:
+        """Count a finished stack."""
+        self.done += len(stack)
+        self._steps_done += work(stack)
+        last = {row.trial: row for row in results.epochs}.values()
+        errors = [(row.trial, row.test_error) for row in last if row.test_error is not None]
+        candidates = [*errors, *([self._best] if self._best else [])]
+        self._best = min(candidates, key=lambda found: found[1], default=None)
+        self._tell()
+
+    def _tell(self) -> None:
+        elapsed, left = self.elapsed, self._steps - self._steps_done
+        best = (self._trials[self._best[0]], self._best[1]) if self._best else None
+        self._listener(
+            Progress(
+                done=self.done,
+                total=len(self._trials),
+                elapsed=elapsed,
+                rate=(self.done - self._before) / elapsed,
+                remaining=elapsed * left / self._steps_done if self._steps_done else math.nan,
+                best=best,
+            )
+        )
