@@ -31,7 +31,8 @@ def batch_norm(
 
     Args:
         x: Products of inputs and weights.
-        gain: γ. shift: β.
+        gain: γ.
+        shift: β.
         eps: ε > 0, added to the variance.
         running: Running mean and variance, updated in place in training (by a tenth of the
             way, the variance unbiased, as torch does) and used instead of the batch's
@@ -67,7 +68,8 @@ def layer_norm(
 
     Args:
         x: Products of inputs and weights.
-        gain: γ. shift: β.
+        gain: γ.
+        shift: β.
         eps: ε > 0, added to the variance.
         groups: Number of layers that lie side by side in the channels, each normalised by
             itself.

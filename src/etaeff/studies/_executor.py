@@ -52,7 +52,7 @@ _data: Dataset  # of a worker process, set once when it starts
 
 
 def _start(data: Dataset) -> None:
-    global _data  # noqa: PLW0603
+    global _data
     import torch  # the driving process never loads it
 
     _data = data

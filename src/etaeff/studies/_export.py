@@ -21,9 +21,10 @@ def export(
     results: Results,
     claims: Sequence[ClaimRecord],
 ) -> None:
-    """Write `results.parquet`, `epochs.parquet` and `claims.json` into `out`."""
+    """Write `results.parquet`, `epochs.parquet`, `rescalings.parquet` and `claims.json`."""
     write_atomically(out / "results.parquet", _parquet(results.trials))
     write_atomically(out / "epochs.parquet", _parquet(results.epochs))
+    write_atomically(out / "rescalings.parquet", _parquet(results.rescalings))
     content = {
         "specification": specification,
         "sessions": sessions,

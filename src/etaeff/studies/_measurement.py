@@ -93,8 +93,7 @@ def output_change(
     """
     double = {name: p.double() for name, p in parameters.items()}
     scaled = {
-        name: p * factor if name in architecture.weight_shapes else p
-        for name, p in double.items()
+        name: p * factor if name in architecture.weight_shapes else p for name, p in double.items()
     }
     reference = logits(architecture, double, x.double(), eps=eps)
     change = (logits(architecture, scaled, x.double(), eps=eps) - reference).abs()

@@ -24,12 +24,20 @@ SETTLED: Final = 5.0
 ROUNDING: Final = 1e-6
 
 
-def per_seed(statistic: SeedStatistic, expected: tuple[float, float]) -> Measure:
-    """The mean of `statistic` over seeds, predicted to lie in the range `expected`."""
+def per_seed(
+    statistic: SeedStatistic, expected: tuple[float, float], *, ratio: bool = False
+) -> Measure:
+    """The mean of `statistic` over seeds, predicted to lie in the range `expected`.
+
+    Args:
+        statistic: One number from the trials of one seed.
+        expected: The range, ends included.
+        ratio: Whether the mean is the geometric one.
+    """
 
     def measure(results: Results) -> Measured:
         values = [statistic(own) for own in results.by_seed.values()]
-        return Measured(seed_interval(values), expected)
+        return Measured(seed_interval(values, ratio=ratio), expected)
 
     return measure
 
@@ -85,8 +93,12 @@ def radius_falls(results: Results) -> float:
 
 def effective_lr_change(results: Results) -> float:
     """Decades by which η_eff changes from the first epoch to the last, mean over layers."""
-    rows = results.epochs.sort("epoch").group_by("trial", "layer").agg(
-        (pl.col("effective_lr").last() / pl.col("effective_lr").first()).log10().alias("change")
+    rows = (
+        results.epochs.sort("epoch")
+        .group_by("trial", "layer")
+        .agg(
+            (pl.col("effective_lr").last() / pl.col("effective_lr").first()).log10().alias("change")
+        )
     )
     return _mean(rows["change"])
 
@@ -120,6 +132,16 @@ def equilibrium_slope(column: str, predictor: Literal["lr", "wd"]) -> SeedStatis
         return _mean(slopes)
 
     return slope
+
+
+def slope_at_constant_product(results: Results) -> float:
+    """Exponent of η in the final η_eff of settled runs while η²λ is held, mean over layers."""
+    rows = settled(results)
+    slopes = [
+        power_law(own["effective_lr"], own["lr"], own["lr"] ** 2 * own["wd"])[0]
+        for own in rows.partition_by("layer")
+    ]
+    return _mean(slopes)
 
 
 def radius_law(results: Results) -> float:
@@ -156,7 +178,9 @@ def collapse(better: str, than: Sequence[str], expected: tuple[float, float]) ->
         means = ", ".join(
             f"{name} {100 * _mean([s[name] for s in shares]):.0f} %" for name in shares[0]
         )
-        return Measured(seed_interval(ratios), expected, f"Unexplained variance: {means}.")
+        return Measured(
+            seed_interval(ratios, ratio=True), expected, f"Unexplained variance: {means}."
+        )
 
     return measure
 
@@ -173,7 +197,9 @@ def invariance(results: Results) -> Measured:
 
     changes = [largest(own, ~own_eps) for own in results.by_seed.values()]
     defects = results.rescalings.filter(own_eps).group_by("factor").agg(pl.col("change").max())
-    shown = ", ".join(f"{value:.1e} at ×{factor:g}" for factor, value in defects.sort("factor").rows())
+    shown = ", ".join(
+        f"{value:.1e} at ×{factor:g}" for factor, value in defects.sort("factor").rows()
+    )
     return Measured(
         seed_interval(changes),
         (0.0, 1e-9),

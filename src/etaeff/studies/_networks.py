@@ -25,6 +25,7 @@ Weight = Callable[[str], Tensor]
 Normalized = Callable[[Tensor, str, int], Tensor]
 EPS: Final = 1e-5
 
+
 def initial_parameters(architecture: Architecture, trial: Trial) -> dict[str, Tensor]:
     """The parameters of one network before training, in float32.
 

@@ -34,7 +34,6 @@ class Rule(NamedTuple):
     decoupled: bool = False
 
 
-
 def _sgd(**options: Any) -> Callable[[Sequence[Tensor]], torch.optim.Optimizer]:
     return lambda tensors: torch.optim.SGD(tensors, lr=1.0, foreach=True, **options)
 
@@ -80,8 +79,9 @@ class StackedOptimizer:
         for p, d, gradient, decay in zip(
             self._tensors, self._directions, gradients, self._decays, strict=True
         ):
-            coupled = decay is not None and not self._rule.decoupled
-            d.grad = torch.addcmul(gradient, decay, p) if coupled else gradient
+            if decay is not None and not self._rule.decoupled:
+                gradient = torch.addcmul(gradient, decay, p)
+            d.grad = gradient
             d.zero_()
         self._inner.step()
         scheduled = any(factor != 1.0 for factor in factors)

@@ -59,7 +59,8 @@ def collect(store: StudyStore, in_shape: Sequence[int], classes: int) -> Results
     """
     trials = store.trials
     specifications = pl.DataFrame(
-        [{"trial": t.id, **asdict(t), "momentum": t.momentum} for t in trials], infer_schema_length=None
+        [{"trial": t.id, **asdict(t), "momentum": t.momentum} for t in trials],
+        infer_schema_length=None,
     ).with_columns(pl.col("lr_rest").cast(pl.Float64))
     outcome, epoch, layer, rescaling = (_frame(store, table) for table in TABLES)
     outcome = outcome.with_columns(pl.col("diverged_epoch").cast(pl.Int64))

@@ -27,11 +27,13 @@ class Estimate(NamedTuple):
     high: float
 
 
-def seed_interval(values: ArrayLike) -> Estimate:
+def seed_interval(values: ArrayLike, *, ratio: bool = False) -> Estimate:
     r"""Mean over seeds and its t-interval, $\bar x \pm t_{0.975,\,n-1}\, s/\sqrt n$.
 
     Args:
         values: One value for each seed; those that are not finite are left out.
+        ratio: Whether the values are positive ratios: then mean and interval are those of
+            their logarithms, and only positive values count.
 
     Examples:
         >>> [round(v, 3) for v in seed_interval([1.0, 2.0, 3.0])]
@@ -40,6 +42,9 @@ def seed_interval(values: ArrayLike) -> Estimate:
         Estimate(value=1.0, low=nan, high=nan)
     """
     x = np.asarray(values, dtype=float)
+    if ratio:
+        logs = seed_interval(np.log(x[x > 0]))
+        return Estimate(*(math.exp(v) for v in logs))
     x = x[np.isfinite(x)]
     if x.size < 2:
         return Estimate(float(x[0]) if x.size else math.nan, math.nan, math.nan)

@@ -5,9 +5,7 @@ files there are made from it and can be made again.
 """
 
 import hashlib
-import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,18 +20,18 @@ from etaeff.errors import (
     UnknownNameError,
     UsageError,
 )
-from etaeff.records import ClaimRecord, StudyStore, Trial, TrialResults
+from etaeff.records import ClaimRecord, StudyStore, Trial
 from etaeff.studies._claims import Claim, needed_trials
 from etaeff.studies._datasets import Dataset, load_dataset, take
 from etaeff.studies._executor import train_all
 from etaeff.studies._export import export
 from etaeff.studies._plan import PRESETS, Plan
+from etaeff.studies._progress import Listener, Reporter
 from etaeff.studies._results import collect
 from etaeff.studies._session import session
 from etaeff.studies._stacks import stacks, work
 from etaeff.studies.papers import van_laarhoven_2017
 
-Listener = Callable[["Progress"], None]
 STORE: Final = "study.sqlite"
 LOCK: Final = ".lock"
 STUDIES: Final[Mapping[str, tuple[str, Callable[[Plan], list[Claim]]]]] = {
@@ -42,27 +40,6 @@ STUDIES: Final[Mapping[str, tuple[str, Callable[[Plan], list[Claim]]]]] = {
         van_laarhoven_2017.claims,
     )
 }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running study is.
-
-    Attributes:
-        done: Finished trials.
-        total: All trials.
-        elapsed: Seconds since this run began.
-        rate: Trials per second in this run.
-        remaining: Seconds to go, by the steps that are left; NaN before the first are done.
-        best: The trial with the lowest test error in its last epoch so far, and that error.
-    """
-
-    done: int
-    total: int
-    elapsed: float
-    rate: float
-    remaining: float
-    best: tuple[Trial, float] | None
 
 
 @dataclass(frozen=True)
@@ -136,15 +113,14 @@ def run_study(
     claims = STUDIES[name][1](plan)
     trials = needed_trials(claims)
     specification = _specification(name, plan, dataset, trials)
-    with _locked(out):
-        with _store(out, specification, trials) as store:
-            where = source if source == dataset.name else str(Path(source).resolve())
-            store.set_meta("source", where)
-            _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
-            results = collect(store, dataset.train_x.shape[1:], dataset.classes)
-            records = [claim.judge(results) for claim in claims]
-            export(out, specification, store.meta("sessions"), results, records)
-            return records
+    with _locked(out), _store(out, specification, trials) as store:
+        where = source if source == dataset.name else str(Path(source).resolve())
+        store.set_meta("source", where)
+        _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
+        results = collect(store, dataset.train_x.shape[1:], dataset.classes)
+        records = [claim.judge(results) for claim in claims]
+        export(out, specification, store.meta("sessions"), results, records)
+        return records
 
 
 def resume_study(
@@ -179,9 +155,7 @@ def study_status(out: Path) -> Status:
         )
 
 
-def _specification(
-    name: str, plan: Plan, data: Dataset, trials: list[Trial]
-) -> dict[str, Any]:
+def _specification(name: str, plan: Plan, data: Dataset, trials: list[Trial]) -> dict[str, Any]:
     """What must agree for two runs to be the same study. Plain JSON values."""
     return {
         "study": name,
@@ -262,7 +236,7 @@ def _train_missing(store: StudyStore, data: Dataset, workers: int, listener: Lis
     missing = [stack for stack in stacks(trials) if any(t.id not in finished for t in stack)]
     if not missing:
         return
-    report = _Reporter(trials, finished, store.best(), sum(map(work, missing)), listener)
+    report = Reporter(trials, finished, store.best(), sum(map(work, missing)), listener)
     record = session(workers)
     sessions = store.meta("sessions") or []
     for stack, results in train_all(missing, data, min(workers, len(missing))):
@@ -270,54 +244,3 @@ def _train_missing(store: StudyStore, data: Dataset, workers: int, listener: Lis
         report(stack, results)
         done = {"trials": report.done - len(finished), "seconds": report.elapsed}
         store.set_meta("sessions", [*sessions, {**record, **done}])
-
-
-class _Reporter:
-    """Turns finished stacks into `Progress`."""
-
-    def __init__(
-        self,
-        trials: list[Trial],
-        finished: set[str],
-        best: tuple[str, float] | None,
-        steps: int,
-        listener: Listener,
-    ) -> None:
-        self._trials = {trial.id: trial for trial in trials}
-        self._best = best
-        self._listener = listener
-        self._started = time.perf_counter()
-        self._before = len(finished)
-        self._steps = steps
-        self._steps_done = 0
-        self.done = len(finished)
-        self._tell()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.perf_counter() - self._started
-
-    def __call__(self, stack: tuple[Trial, ...], results: TrialResults) -> None:
-        """Count a finished stack."""
-        self.done += len(stack)
-        self._steps_done += work(stack)
-        last = {row.trial: row for row in results.epochs}.values()
-        errors = [(row.trial, row.test_error) for row in last if row.test_error is not None]
-        candidates = [*errors, *([self._best] if self._best else [])]
-        self._best = min(candidates, key=lambda found: found[1], default=None)
-        self._tell()
-
-    def _tell(self) -> None:
-        elapsed, left = self.elapsed, self._steps - self._steps_done
-        best = (self._trials[self._best[0]], self._best[1]) if self._best else None
-        self._listener(
-            Progress(
-                done=self.done,
-                total=len(self._trials),
-                elapsed=elapsed,
-                rate=(self.done - self._before) / elapsed,
-                remaining=elapsed * left / self._steps_done if self._steps_done else math.nan,
-                best=best,
-            )
-        )

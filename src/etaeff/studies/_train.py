@@ -19,7 +19,13 @@ from etaeff.geometry import normalize
 from etaeff.records import EpochRow, LayerRow, OutcomeRow, RescaleRow, Trial, TrialResults
 from etaeff.studies._architecture import Architecture
 from etaeff.studies._datasets import Dataset
-from etaeff.studies._measurement import NO_EPS, RESCALE_FACTORS, LayerMeans, LayerMeter, output_change
+from etaeff.studies._measurement import (
+    NO_EPS,
+    RESCALE_FACTORS,
+    LayerMeans,
+    LayerMeter,
+    output_change,
+)
 from etaeff.studies._networks import (
     EPS,
     Running,

@@ -92,7 +92,9 @@ def sgd_radius(*, lr: ArrayLike, wd: ArrayLike, grad_norm_sq: ArrayLike) -> NDAr
     lr, wd = _positive("lr", lr), _positive("wd", wd)
     g = np.asarray(grad_norm_sq, dtype=float)
     if not (np.all(g >= 0) and np.all(np.isfinite(g))):
-        raise UsageError(f"`grad_norm_sq` must be zero or positive and finite, got {grad_norm_sq}.")
+        raise UsageError(
+            f"`grad_norm_sq` must be zero or positive and finite, got {grad_norm_sq!r}."
+        )
     if np.any(lr * wd >= 2):
         raise UsageError(
             f"`lr` times `wd` must be below 2, got {np.max(lr * wd)}: past it the decay alone "
@@ -104,5 +106,5 @@ def sgd_radius(*, lr: ArrayLike, wd: ArrayLike, grad_norm_sq: ArrayLike) -> NDAr
 def _positive(name: str, value: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(value, dtype=float)
     if not (np.all(array > 0) and np.all(np.isfinite(array))):
-        raise UsageError(f"`{name}` must be positive and finite, got {value}.")
+        raise UsageError(f"`{name}` must be positive and finite, got {value!r}.")
     return array

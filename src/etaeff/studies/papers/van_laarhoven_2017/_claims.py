@@ -1,14 +1,7 @@
-"""The claims of "L2 Regularization versus Batch and Weight Normalization", and their trials.
-
-The grid is ours: the paper's own network, epochs, grids and error figures are not known to us.
-λ is in PyTorch's convention throughout, twice the paper's. It acts on the normalised weights
-alone unless a claim says otherwise: the head is not scale-invariant, and a penalty on it would
-be an ordinary regulariser that hides what is claimed of the others.
-"""
+"""The claims of "L2 Regularization versus Batch and Weight Normalization"."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from etaeff.records import OPTIMIZERS, Trial
 from etaeff.studies._claims import Claim, Part
@@ -22,45 +15,24 @@ from etaeff.studies._measures import (
     per_seed,
     radius_falls,
     radius_law,
+    slope_at_constant_product,
     smallest_output_change,
 )
 from etaeff.studies._plan import Plan, combinations
+from etaeff.studies.papers.van_laarhoven_2017._arms import (
+    GRIDS,
+    LAYER_SPHERE_LR,
+    NORMALISATIONS,
+    PAIR,
+    SPHERE_LR,
+    free_at_one_lr,
+    grid,
+    noisy,
+    other_norm_grid,
+    sphere,
+)
 
 PAPER: Final = "van Laarhoven 2017"
-NORMALISATIONS: Final = ("batch", "layer", "weight")
-# (η, λ) of each optimiser: from too slow to too fast, λ = 0 and up to three decades above.
-GRIDS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
-    "sgd": ((0.03, 0.1, 0.3, 1.0), (0.0, 1e-3, 1e-2, 3e-2, 1e-1)),
-    "heavy-ball": ((0.01, 0.03, 0.1), (0.0, 1e-3, 1e-2, 1e-1)),
-    "nesterov": ((0.01, 0.03, 0.1), (0.0, 1e-3, 1e-2, 1e-1)),
-    "rmsprop": ((1e-3, 3e-3, 1e-2), (0.0, 1e-4, 1e-3, 1e-2)),
-    "adam": ((1e-3, 3e-3, 1e-2), (0.0, 1e-4, 1e-3, 1e-2, 1e-1)),
-    "adamw": ((3e-3, 1e-2, 3e-2), (0.0, 3e-2, 1e-1, 3e-1, 1.0)),
-}
-# Products that fix the equilibrium, ηλ or for Adam η²λ, and the η at which each is reached;
-# small enough for a network that still learns, large enough to settle within `preset.long`.
-NOISY: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
-    "sgd": ((1e-3, 3e-3), (0.03, 0.1, 0.3, 1.0)),
-    "adam": ((1e-6, 3e-6), (1e-3, 3e-3, 1e-2)),
-    "adamw": ((1e-3, 3e-3), (3e-3, 1e-2, 3e-2)),
-}
-# On the unit sphere η is η_eff: a third of where training becomes unstable, or less.
-SPHERE_LR: Final[Mapping[str, float]] = {
-    "sgd": 0.3,
-    "heavy-ball": 0.03,
-    "nesterov": 0.03,
-    "rmsprop": 3e-3,
-    "adam": 3e-3,
-    "adamw": 3e-3,
-}
-# A whole layer of 64 channels on one unit sphere turns 64 times as far for the same η.
-LAYER_SPHERE_LR: Final = 5e-3
-SPHERE_WD: Final = (0.0, 1e-3, 1e-2, 1e-1)
-# Equal ηλ with η and λ a decade apart. Head, gains and shifts learn at one rate in all of
-# them: they have no effective rate that λ could set.
-PAIRS: Final = tuple(
-    {"lr": lr, "wd": wd, "lr_rest": 0.1} for lr, wd in ((0.03, 0.1), (0.1, 0.03), (0.3, 0.01))
-)
 LESS: Final = (0.0, 1.0)
 
 
@@ -77,49 +49,6 @@ def claims(plan: Plan) -> list[Claim]:
         gains_and_shifts(plan),
         without_normalisation(plan),
     ]
-
-
-def grid(plan: Plan, optimizer: str) -> tuple[Trial, ...]:
-    """The (η, λ) grid of an optimiser, free of the sphere, under Batch Normalization."""
-    lrs, wds = GRIDS[optimizer]
-    return plan.trials(
-        combinations(lr=lrs, wd=wds), optimizer=optimizer, steps=grid_steps(plan, optimizer)
-    )
-
-
-def grid_steps(plan: Plan, optimizer: str) -> int:
-    """Only of SGD does a claim speak of equilibrium on the grid itself."""
-    return plan.preset.steps if optimizer == "sgd" else plan.preset.short
-
-
-def noisy(plan: Plan, optimizer: str) -> tuple[Trial, ...]:
-    """Settled runs on half random labels, which no network of this size fits."""
-    products, lrs = NOISY[optimizer]
-    power = 2 if optimizer == "adam" else 1
-    settings = [{"lr": lr, "wd": product / lr**power} for product in products for lr in lrs]
-    return plan.trials(
-        settings, optimizer=optimizer, random_labels=0.5, steps=plan.preset.long
-    )
-
-
-def other_norm_grid(plan: Plan, norm: str, **common: Any) -> tuple[Trial, ...]:
-    """A smaller grid of SGD under another normalisation, or none."""
-    settings = combinations(lr=(0.03, 0.1, 0.3), wd=(0.0, 1e-3, 1e-2, 1e-1))
-    return plan.trials(settings, norm=norm, steps=plan.preset.short, **common)
-
-
-def sphere(plan: Plan, optimizer: str, **common: Any) -> tuple[Trial, ...]:
-    """The paper's remedy at one η and several λ."""
-    options = {"optimizer": optimizer, "lr": SPHERE_LR[optimizer], "sphere": True, **common}
-    return plan.compared(combinations(wd=SPHERE_WD), steps=plan.preset.short, **options)
-
-
-def free_at_one_lr(plan: Plan, optimizer: str, wds: Sequence[float] = ()) -> tuple[Trial, ...]:
-    """The grid's column at its second η, with the seeds that comparing settings takes."""
-    lrs, grid_wds = GRIDS[optimizer]
-    settings = combinations(wd=wds or grid_wds)
-    steps = grid_steps(plan, optimizer)
-    return plan.compared(settings, lr=lrs[1], optimizer=optimizer, steps=steps)
 
 
 def scale_invariance(plan: Plan) -> Claim:
@@ -173,12 +102,12 @@ def no_regularising_effect(plan: Plan) -> Claim:
             Part(f"{name}, free: λ moves η_eff", "decades that η_eff spans", free, span, "decades")
         )
         parts.append(Part(f"{name}, free: λ moves the error", spread, free, moves, "points"))
-    pairs = plan.compared(PAIRS)
+    pair = plan.compared(PAIR, steps=plan.preset.long)
     parts.append(
         Part(
             "sgd, free, equal ηλ: same η_eff",
             "decades between the final η_eff of the settings",
-            pairs,
+            pair,
             per_seed(effective_lr_span(), (0.0, 0.1)),
             "decades",
         )
@@ -187,7 +116,7 @@ def no_regularising_effect(plan: Plan) -> Claim:
         Part(
             "sgd, free, equal ηλ: same error",
             "largest difference between the mean test errors of the settings",
-            pairs,
+            pair,
             difference("lr", "wd", claim="same"),
             "points",
         )
@@ -208,13 +137,24 @@ def growth_without_decay(plan: Plan) -> Claim:
     parts = []
     for name in OPTIMIZERS:
         trials = free_at_one_lr(plan, name, wds=(0.0,))
-        falls = per_seed(radius_falls, (0.0, 0.01))
+        falls = per_seed(radius_falls, (-math.inf, 0.01))
         change = per_seed(effective_lr_change, (-math.inf, 0.0))
         parts.append(
-            Part(f"{name}: the radius grows", "share of epochs in which it falls", trials, falls)
+            Part(
+                f"{name}: the radius grows",
+                "share of epochs in which the mean radius of a layer falls",
+                trials,
+                falls,
+            )
         )
         parts.append(
-            Part(f"{name}: η_eff falls", "decades from first epoch to last", trials, change, "decades")
+            Part(
+                f"{name}: η_eff falls",
+                "decades from first epoch to last",
+                trials,
+                change,
+                "decades",
+            )
         )
     return Claim(
         3,
@@ -240,7 +180,7 @@ def sgd_equilibrium(plan: Plan) -> Claim:
                 f"{data}: r⁴ against its law",
                 "r⁴ over ηG/(λ(2 − ηλ)) with the measured G = mean ‖ḡ‖², settled runs",
                 trials,
-                per_seed(radius_law, (0.9, 1.1)),
+                per_seed(radius_law, (0.9, 1.1), ratio=True),
             )
         )
     return Claim(
@@ -258,9 +198,15 @@ def adam_equilibrium(plan: Plan) -> Claim:
     parts = []
     for name, lr_slope, wd_slope in (("adam", 2 / 3, 1 / 3), ("adamw", 1 / 2, 1 / 2)):
         label = f"{name}, half random labels"
-        parts += _slopes(
-            noisy(plan, name), label, "η_eff", "effective_lr", lr_slope, wd_slope, 0.1
+        parts += _slopes(noisy(plan, name), label, "η_eff", "effective_lr", lr_slope, wd_slope, 0.1)
+    parts.append(
+        Part(
+            "adam, half random labels: η²λ alone matters",
+            "log-log slope of η_eff in η at constant η²λ, settled runs",
+            noisy(plan, "adam"),
+            per_seed(slope_at_constant_product, (-0.1, 0.1)),
         )
+    )
     return Claim(
         5,
         "Adam removes one power",
@@ -281,16 +227,18 @@ def _slopes(
     tolerance: float,
 ) -> list[Part]:
     """Two parts: the log-log slopes of a final quantity in η and in λ."""
+    tolerances = {"lr": (lr_slope - tolerance, lr_slope + tolerance),
+                  "wd": (wd_slope - tolerance, wd_slope + tolerance)}  # fmt: skip
+    symbols = {"lr": "η", "wd": "λ"}
+    predictors: tuple[Literal["lr", "wd"], ...] = ("lr", "wd")
     return [
         Part(
-            f"{label}: {quantity} in {symbol}",
-            f"log-log slope of {quantity} in {symbol}, predicted {slope:+.2f}, settled runs",
+            f"{label}: {quantity} in {symbols[predictor]}",
+            f"log-log slope of {quantity} in {symbols[predictor]}, settled runs",
             trials,
-            per_seed(
-                equilibrium_slope(column, predictor), (slope - tolerance, slope + tolerance)
-            ),
+            per_seed(equilibrium_slope(column, predictor), tolerances[predictor]),
         )
-        for symbol, predictor, slope in (("η", "lr", lr_slope), ("λ", "wd", wd_slope))
+        for predictor in predictors
     ]
 
 
@@ -298,7 +246,8 @@ def effective_lr_explains(plan: Plan) -> Claim:
     """Claim 6."""
     arms = [(f"{name}, batch normalisation", grid(plan, name)) for name in OPTIMIZERS]
     arms += [
-        (f"sgd, {norm} normalisation", other_norm_grid(plan, norm)) for norm in ("layer", "weight")
+        (f"sgd, {norm} normalisation", other_norm_grid(plan, norm=norm))
+        for norm in ("layer", "weight")
     ]
     parts = [
         Part(
@@ -327,9 +276,7 @@ def initial_scale(plan: Plan) -> Claim:
     parts = []
     for name in ("sgd", "adam"):
         free = plan.compared(scales, optimizer=name, lr=GRIDS[name][0][1], steps=short)
-        fixed = plan.compared(
-            scales, optimizer=name, lr=SPHERE_LR[name], sphere=True, steps=short
-        )
+        fixed = plan.compared(scales, optimizer=name, lr=SPHERE_LR[name], sphere=True, steps=short)
         spread = "largest difference between the mean test errors at different initial scales"
         for arm, trials, measure in (
             ("free, without L2: it matters", free, difference("init_scale", claim="different")),
@@ -351,7 +298,10 @@ def gains_and_shifts(plan: Plan) -> Claim:
     parts = []
     for wd in (1e-3, 1e-2):
         arms = plan.compared(
-            combinations(decay_gains=("none", "all", "last")), lr=0.1, wd=wd, steps=plan.preset.steps
+            combinations(decay_gains=("none", "all", "last")),
+            lr=0.1,
+            wd=wd,
+            steps=plan.preset.steps,
         )
         for other, reading in (("none", "including γ and β makes no difference"),
                                ("last", "nor does all of them against the last γ")):  # fmt: skip
@@ -377,7 +327,7 @@ def gains_and_shifts(plan: Plan) -> Claim:
 
 def without_normalisation(plan: Plan) -> Claim:
     """Claim 9, the control arm: λ acts on all weights, the head's among them."""
-    control = {"norm": "none", "decay_head": True}
+    control: dict[str, Any] = {"norm": "none", "decay_head": True}
     grid_trials = other_norm_grid(plan, **control)
     parts = (
         Part(
@@ -389,7 +339,7 @@ def without_normalisation(plan: Plan) -> Claim:
         Part(
             "equal ηλ: another error",
             "largest difference between the mean test errors of settings with equal ηλ",
-            plan.compared(PAIRS, **control),
+            plan.compared(PAIR, steps=plan.preset.long, **control),
             difference("lr", "wd", claim="different"),
             "points",
         ),
