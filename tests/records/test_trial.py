@@ -22,7 +22,7 @@ FIELDS = {
     "optimizer": st.sampled_from(OPTIMIZERS),
     "lr": POSITIVE,
     "lr_rest": st.none() | POSITIVE,
-    "wd": st.floats(min_value=0, allow_infinity=False),
+    "wd": POSITIVE,
     "sphere": st.booleans(),
     "decay_weights": st.booleans(),
     "decay_head": st.booleans(),
@@ -61,6 +61,13 @@ def test_id_differs_when_any_field_differs(one, data):
     for field, strategy in FIELDS.items():
         value = data.draw(strategy.filter(lambda v, f=field: v != getattr(one, f)), label=field)
         assert replace(one, **{field: value}).id != one.id
+
+
+def test_without_decay_it_does_not_matter_what_it_would_act_on():
+    one = trial(wd=0, decay_weights=False, decay_head=True, decay_gains="all")
+    assert one == trial()
+    assert one.id == trial().id
+    assert trial(wd=1e-3, decay_head=True).id != trial(wd=1e-3).id
 
 
 @given(TRIALS)

@@ -35,7 +35,8 @@ class Trial:
         wd: Weight decay $\lambda$ in PyTorch's convention (gradient $+\lambda w$).
         sphere: Apply the paper's remedy, $w \leftarrow w/\|w\|$, before the first step and
             after every step.
-        decay_weights: Whether `wd` acts on the normalised weights.
+        decay_weights: Whether `wd` acts on the normalised weights. With `wd` = 0 this and the
+            next two are set to their defaults, as what they say has no effect.
         decay_head: Whether `wd` acts on the last linear layer's weight.
         decay_gains: Which gains and shifts `wd` acts on: `"none"`, `"all"`, or `"last"`,
             the gain of the last normalised layer alone.
@@ -84,6 +85,9 @@ class Trial:
                 f"`batch_size` must be at most `train_size`, got {self.batch_size} and "
                 f"{self.train_size}."
             )
+        if self.wd == 0:  # then it does not matter what it would act on
+            for field, value in _UNDECAYED.items():
+                object.__setattr__(self, field, value)
 
     def _check_ranges(self) -> None:
         for field in ("train_size", "width", "steps", "batch_size"):
@@ -138,6 +142,7 @@ def _plain(field: str, value: Any, declared: Any) -> Any:
     return value
 
 
+_UNDECAYED: Final = {"decay_weights": True, "decay_head": False, "decay_gains": "none"}
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "network": NETWORKS,
     "norm": NORMS,

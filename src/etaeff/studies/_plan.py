@@ -56,9 +56,9 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "full": Preset(
         "full",
         network="conv",
-        width=16,
+        width=8,
         train_size=6000,
-        batch_size=64,
+        batch_size=32,
         long=5000,
         steps=2000,
         short=2000,

@@ -163,7 +163,9 @@ class _Stack:
             )
             targets = y.expand(len(self.trials), -1)
             loss = loss + F.cross_entropy(out, targets, reduction="none").sum(dim=1)
-            wrong = wrong + (out.argmax(dim=1) != targets).sum(dim=1)
+            # Not argmax, which takes ten times as long along this axis.
+            of_target = out.gather(1, targets.unsqueeze(1)).squeeze(1)
+            wrong = wrong + (of_target < out.amax(dim=1)).sum(dim=1)
         return loss / count, wrong / count
 
     def output_change(self, factor: float, eps: float) -> Tensor:

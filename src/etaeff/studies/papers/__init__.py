@@ -1,5 +1,3 @@
-"""Papers whose claims are tested: one file each."""
+"""Papers whose claims are tested: one package each."""
 
-from etaeff.studies.papers import van_laarhoven_2017
-
-__all__ = ["van_laarhoven_2017"]
+__all__: list[str] = []

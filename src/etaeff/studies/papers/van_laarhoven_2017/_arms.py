@@ -78,8 +78,14 @@ def other_norm_grid(plan: Plan, **common: Any) -> tuple[Trial, ...]:
 
 def sphere(plan: Plan, optimizer: str, **common: Any) -> tuple[Trial, ...]:
     """The paper's remedy at one η and several λ."""
-    options = {"optimizer": optimizer, "lr": SPHERE_LR[optimizer], "sphere": True, **common}
-    return plan.compared(combinations(wd=SPHERE_WD), steps=plan.preset.short, **options)
+    options = {
+        "optimizer": optimizer,
+        "lr": SPHERE_LR[optimizer],
+        "sphere": True,
+        "steps": plan.preset.short,
+        **common,
+    }
+    return plan.compared(combinations(wd=SPHERE_WD), **options)
 
 
 def free_at_one_lr(plan: Plan, optimizer: str, wds: Sequence[float] = ()) -> tuple[Trial, ...]:

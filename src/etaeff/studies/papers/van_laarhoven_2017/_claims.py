@@ -68,7 +68,7 @@ def scale_invariance(plan: Plan) -> Claim:
         "Scale invariance",
         "The outputs of a network with Batch, Layer or Weight Normalization do not move when "
         "the normalised weights are scaled, but for the ε of the normalisation.",
-        f"{PAPER}, section 2",
+        f"{PAPER}, on normalisation",
         tuple(parts),
     )
 
@@ -127,7 +127,7 @@ def no_regularising_effect(plan: Plan) -> Claim:
         "With ‖w‖ = 1 the test error does not depend on λ. Without it λ moves the effective "
         "learning rate by orders of magnitude, and through it the error: settings with equal "
         "η_eff have equal error.",
-        f"{PAPER}, sections 3 and 5.5",
+        f"{PAPER}, abstract; section 5.5 for ‖w‖ = 1",
         tuple(parts),
     )
 
@@ -160,7 +160,7 @@ def growth_without_decay(plan: Plan) -> Claim:
         3,
         "Growth without decay",
         "Without L2 the norm of the weights only grows and the effective learning rate falls.",
-        f"{PAPER}, section 4",
+        f"{PAPER}, discussion",
         tuple(parts),
     )
 
@@ -188,7 +188,7 @@ def sgd_equilibrium(plan: Plan) -> Claim:
         "Equilibrium of SGD",
         "With L2 under SGD the radius settles near (η/λ)^¼ and the effective learning rate near "
         "√(ηλ): log-log slopes of +¼ and −¼, and of +½ and +½.",
-        f"{PAPER}, section 4",
+        f"{PAPER}, on the effective learning rate",
         tuple(parts),
     )
 
@@ -212,7 +212,7 @@ def adam_equilibrium(plan: Plan) -> Claim:
         "Adam removes one power",
         "Adam divides the gradient's scale out and so keeps one power of ‖w‖: with L2 in its "
         "gradient η_eff goes as η^⅔ λ^⅓, with decoupled decay (AdamW) as √(ηλ).",
-        f"{PAPER}, section 4, for the one power; the exponents are derived by etaeff",
+        f"{PAPER}, abstract, that Adam does so in part; the exponents are derived by etaeff",
         tuple(parts),
     )
 
@@ -264,7 +264,7 @@ def effective_lr_explains(plan: Plan) -> Claim:
         "The effective learning rate explains the error",
         "Over all η and λ of one optimiser, the effective learning rate explains the test error "
         "better than η or λ do.",
-        f"{PAPER}, section 5",
+        f"{PAPER}, experiments; the measure is etaeff's",
         tuple(parts),
     )
 
@@ -288,7 +288,7 @@ def initial_scale(plan: Plan) -> Claim:
         "Initial scale",
         "Without L2 the outcome depends on the scale of the initial weights, because the norm "
         "cannot forget it; with ‖w‖ = 1 it does not.",
-        f"{PAPER}, section 4",
+        f"{PAPER}, discussion",
         tuple(parts),
     )
 
@@ -320,7 +320,7 @@ def gains_and_shifts(plan: Plan) -> Claim:
         "Gains and shifts",
         "With ReLU, including γ and β in the penalty makes no difference, except through the "
         "gain of the last normalised layer.",
-        f"{PAPER}, section 3",
+        f"{PAPER}, discussion",
         tuple(parts),
     )
 
@@ -356,6 +356,6 @@ def without_normalisation(plan: Plan) -> Claim:
         "Without normalisation",
         "Without normalisation none of this holds: the outputs depend on the scale of the "
         "weights, and λ acts as a regulariser.",
-        f"{PAPER}, section 1; the control arm",
+        "control arm of etaeff",
         parts,
     )

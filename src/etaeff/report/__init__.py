@@ -1,0 +1,9 @@
+"""Reports: the rows of a finished study as figures and one HTML file that opens offline.
+
+A figure is `…_rows(frames)`, which makes a frame, then `…_figure(rows)`, which draws it. Loads
+no torch, and the packages of the extra `report` only when a report is written.
+"""
+
+from etaeff.report._report import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,106 @@
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etaeff.records import Trial
+from etaeff.studies._stacks import STACK_SIZE, stack_key, stacks, work
+
+BASE = {"data": "digits", "train_size": 100, "lr": 0.1, "steps": 10, "batch_size": 10}
+# Everything that decides the shape of a computation, or what is computed once for a whole stack.
+SHAPING = {
+    "data": "mnist",
+    "train_size": 90,
+    "network": "conv",
+    "width": 8,
+    "norm": "layer",
+    "optimizer": "adam",
+    "sphere": True,
+    "steps": 11,
+    "batch_size": 9,
+}
+EACH_ITS_OWN = {
+    "lr": 0.2,
+    "lr_rest": 0.3,
+    "wd": 0.1,
+    "decay_weights": False,
+    "decay_head": True,
+    "decay_gains": "all",
+    "init_scale": 2.0,
+    "random_labels": 0.5,
+    "schedule": "cosine",
+    "seed": 7,
+}
+TRIALS = st.lists(
+    st.builds(
+        Trial,
+        data=st.just("digits"),
+        train_size=st.just(100),
+        network=st.sampled_from(["mlp", "mlp", "mlp", "conv"]),
+        norm=st.sampled_from(["batch", "layer"]),
+        optimizer=st.sampled_from(["sgd", "adam"]),
+        lr=st.sampled_from([0.1, 0.2, 0.3]),
+        steps=st.sampled_from([10, 20]),
+        batch_size=st.just(10),
+        seed=st.integers(0, 10**6),
+    ),
+    max_size=150,
+    unique_by=lambda trial: trial.id,
+)
+
+
+def test_every_field_of_a_trial_is_named_here():
+    assert SHAPING.keys() | EACH_ITS_OWN.keys() == set(Trial.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("field", SHAPING)
+def test_trials_that_differ_in_what_shapes_the_computation_do_not_stack(field):
+    one = Trial(**BASE)
+    other = replace(one, **{field: SHAPING[field]})
+    assert stack_key(one) != stack_key(other)
+    assert len(stacks([one, other])) == 2
+
+
+@pytest.mark.parametrize("field", EACH_ITS_OWN)
+def test_trials_that_differ_in_anything_else_do(field):
+    one = Trial(**BASE)
+    other = replace(one, **{field: EACH_ITS_OWN[field]})
+    assert stacks([one, other]) == [(one, other)]
+
+
+@settings(max_examples=50)
+@given(TRIALS)
+def test_stacks_are_a_partition_of_alike_trials_within_the_size(trials):
+    found = stacks(trials)
+    assert Counter(t.id for stack in found for t in stack) == Counter(t.id for t in trials)
+    for stack in found:
+        assert len({stack_key(t) for t in stack}) == 1
+        assert 1 <= len(stack) <= STACK_SIZE[stack[0].network]
+
+
+@settings(max_examples=50)
+@given(TRIALS)
+def test_stacks_are_as_few_as_can_be_and_of_nearly_one_size(trials):
+    sizes = {}
+    for stack in stacks(trials):
+        sizes.setdefault(stack_key(stack[0]), []).append(len(stack))
+    for key, own in sizes.items():
+        limit = STACK_SIZE[key[2]]
+        assert len(own) == -(-sum(own) // limit)
+        assert max(own) - min(own) <= 1
+
+
+@settings(max_examples=50)
+@given(TRIALS)
+def test_stacks_are_the_same_every_time_with_the_most_work_first(trials):
+    found = stacks(trials)
+    assert found == stacks(list(trials))
+    works = [sum(t.steps for t in stack) for stack in found]
+    assert works == sorted(works, reverse=True)
+    assert works == [work(stack) for stack in found]
+
+
+def test_no_trials_make_no_stacks():
+    assert stacks([]) == []
