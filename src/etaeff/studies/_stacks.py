@@ -28,8 +28,10 @@ def stack_key(trial: Trial) -> tuple[Any, ...]:
 def stacks(trials: Iterable[Trial]) -> list[tuple[Trial, ...]]:
     """The trials in stacks, the longest to train first, so that workers end together.
 
-    The same trials in the same order always give the same stacks: what a trial computes may
-    differ in the last bit with its neighbours, so a stack is run whole or not at all.
+    The same trials in the same order always give the same stacks. On the machines tried, a
+    trial's losses and errors are the same bit for bit whatever it is stacked with, and its
+    measured angles to the last bit; torch promises neither, so a stack is run whole or not at
+    all.
 
     Args:
         trials: All trials of a study, finished ones included.

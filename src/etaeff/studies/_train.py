@@ -128,7 +128,8 @@ class _Stack:
             order = torch.from_numpy(np.stack([shuffled[trial.seed] for trial in self.trials]))
             batches = order.split(self.trials[0].batch_size, dim=1)[: min(per_epoch, steps - begin)]
             losses = [self.step(batch, begin + i) for i, batch in enumerate(batches)]
-            train_loss = torch.stack(losses).mean(dim=0)
+            # One by one: the order of a reduction in torch depends on the size of the stack.
+            train_loss = sum(losses[1:], start=losses[0]) / len(losses)
             layers = {name: meter.means() for name, meter in self.meters.items()}
             yield EpochMeans(begin + len(batches), train_loss, *self.test(), layers)
 
