@@ -17,11 +17,13 @@ from etaeff.report._axes import (
 )
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
+from etaeff.report._scales import log_axis
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import FAINT, MARKERS, house_style, wd_colours
 from etaeff.report._words import counted, listed, number, optimizer_name
 
 OTHER_NORMS: Final = ("layer", "weight")
+_RANKS: Final = ("lowest", *(f"{place}." for place in range(2, len(MARKERS) + 1)))
 
 
 def collapse_rows(frames: Frames) -> pl.DataFrame:
@@ -40,13 +42,14 @@ def collapse_rows(frames: Frames) -> pl.DataFrame:
 def collapse_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser and normalisation, and one more for the legend."""
     names = _panel_names(rows)
-    figure, axes = panels(len(names) + 1, 3, 2.1)
+    figure, axes = panels(len(names) + 1, 3, 2.1, share_y="none")
     colours = wd_colours(rows["wd"].unique().to_list())
     for own_axes, (norm, optimizer) in zip(axes[:-1], names, strict=True):
         own = rows.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
         _points(own_axes, own, colours)
         own_axes.set_title(_title(norm, optimizer))
-    error_axis(axes[0], [*rows["error"], *rows["guess"]])
+        error_axis(own_axes, [*own["error"], *own["guess"]])
+        log_axis(own_axes, "x", most=4)
     _legend(axes[-1], rows, colours)
     figure.supxlabel(EFFECTIVE_LABEL, fontsize="medium")
     figure.supylabel(ERROR_LABEL, fontsize="medium")
@@ -80,7 +83,6 @@ def _points(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
         if row["diverged"]:
             axes.plot(row["effective_lr"] or end or 1.0, row["guess"], "x", color=colour,
                       markersize=6)  # fmt: skip
-    axes.set_xscale("log")
 
 
 def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
@@ -90,8 +92,7 @@ def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
                         loc="upper left", bbox_to_anchor=(0, 1.1))  # fmt: skip
     axes.add_artist(first)
     ranks = rows["rank"].unique().sort().to_list()
-    words = {ranks[0]: "lowest", ranks[-1]: "highest"}
-    lr = [key(words.get(rank, ""), FAINT, MARKERS[rank], linestyle="none") for rank in ranks]
+    lr = [key(_RANKS[rank], FAINT, MARKERS[rank], linestyle="none") for rank in ranks]
     axes.legend(handles=lr, title=r"marker: $\eta$", loc="upper left", bbox_to_anchor=(0.5, 1.1))
 
 

@@ -6,12 +6,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from etaeff.report._axes import EFFECTIVE_LABEL, key, panels
+from etaeff.report._axes import EFFECTIVE_LABEL, key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
+from etaeff.report._scales import log_axis
 from etaeff.report._settings import grid, one_lr
 from etaeff.report._style import house_style, wd_colours
-from etaeff.report._words import listed, number
+from etaeff.report._words import number
 
 QUANTITIES: Final = {"radius": r"radius $\|w\|$", "effective_lr": EFFECTIVE_LABEL}
 
@@ -40,7 +41,7 @@ def epochs_rows(frames: Frames) -> pl.DataFrame:
 @house_style()
 def epochs_figure(rows: pl.DataFrame) -> Figure:
     """Two panels: radius, effective learning rate."""
-    figure, axes = panels(len(QUANTITIES), 2, 3.0, share_y=False)
+    figure, axes = panels(len(QUANTITIES), 2, 3.0, share_y="none")
     colours = wd_colours(rows["wd"].unique().to_list())
     for own_axes, (name, label) in zip(axes, QUANTITIES.items(), strict=True):
         _lines(own_axes, rows, name, colours)
@@ -50,17 +51,17 @@ def epochs_figure(rows: pl.DataFrame) -> Figure:
         key(rf"$\lambda$ = {wd:g}" if i == 0 else f"{wd:g}", colour)
         for i, (wd, colour) in enumerate(colours.items())
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    legend_on_top(figure, handles)
     return figure
 
 
 def _lines(axes: Axes, rows: pl.DataFrame, name: str, colours: dict[float, str]) -> None:
-    axes.set_yscale("log")
     for wd, colour in colours.items():
         own = rows.filter(pl.col("wd") == wd)
         axes.fill_between(own["epoch"], own[f"{name}_low"], own[f"{name}_high"], color=colour,
                           alpha=0.2, linewidth=0)  # fmt: skip
         axes.plot(own["epoch"], own[name], color=colour, dashes=(4, 1.5) if wd == 0 else (1, 0))
+    log_axis(axes, "y")
 
 
 def epochs_seen(rows: pl.DataFrame) -> str:
@@ -76,7 +77,7 @@ def epochs_seen(rows: pl.DataFrame) -> str:
             )
         )
     texts = [text for _, text in sorted(parts)]
-    return f"η = {rows['lr'][0]:g}. From the first epoch to the last: {listed(texts)}."
+    return f"η = {rows['lr'][0]:g}. From the first epoch to the last: {'; '.join(texts)}."
 
 
 EPOCHS: Final = Plot(

@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from etaeff.report._axes import (
     ERROR_LABEL,
     WD_LABEL,
-    ZeroLog,
     error_axis,
     error_line,
-    key,
     legend_above,
+    lr_key,
     panels,
     with_diverged,
 )
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
+from etaeff.report._scales import ZeroLog
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import MARKERS, house_style, ordered_colours
 from etaeff.report._words import listed, number, optimizer_name
@@ -54,7 +54,7 @@ def draw_lines(axes: Axes, rows: pl.DataFrame, title: str, lrs: list[float]) -> 
         own = rows.filter(pl.col("lr") == lr).sort("wd")
         colour, marker = looks[lr]
         error_line(axes, scale(own["wd"]), own, colour=colour, marker=marker)
-        handles.append(key(f"{lr:g}" if handles else rf"$\eta$ = {lr:g}", colour, marker))
+        handles.append(lr_key(lr, colour, marker, first=not handles))
     scale.decorate(axes)
     legend_above(axes, with_diverged(handles, rows), title)
 
@@ -67,8 +67,8 @@ def error_against_wd_seen(rows: pl.DataFrame) -> str:
         if not own.is_empty():
             row = own.sort("error").row(0, named=True)
             best.append(
-                f"{optimizer_name(name)} {number(row['error'], 2)} % at η = {row['lr']:g}, "
-                f"λ = {row['wd']:g}"
+                f"{optimizer_name(name)} {number(row['error'], 2)} % (η = {row['lr']:g}, "
+                f"λ = {row['wd']:g})"
             )
     found = f"Lowest mean errors: {listed(best)}. " if best else ""
     return found + diverged_sentence(rows)
@@ -103,7 +103,7 @@ def control_seen(rows: pl.DataFrame) -> str:
     for norm, title in ARMS.items():
         own = rows.filter(pl.col("norm") == norm, pl.col("error").is_not_null())
         best = own.sort("error").group_by("lr", maintain_order=True).first().sort("lr")
-        places = [f"λ = {wd:g} at η = {lr:g}" for lr, wd in best.select("lr", "wd").rows()]
+        places = [f"λ = {wd:g} for η = {lr:g}" for lr, wd in best.select("lr", "wd").rows()]
         sentences.append(f"With {title} the lowest mean error lies at {listed(places)}.")
     return " ".join([*sentences, diverged_sentence(rows)])
 

@@ -1,21 +1,22 @@
 """The test error over (η, λ), with lines along which the equilibrium is the same."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from etaeff.report._axes import ERROR_LABEL, LR_LABEL, WD_LABEL, ZeroLog, panels, power_of_ten
+from etaeff.report._axes import ERROR_LABEL, LR_LABEL, WD_LABEL, panels
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
+from etaeff.report._scales import ZeroLog, log_ticks, mark, tick_label
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import ERROR_MAP, house_style
 from etaeff.report._words import listed, number, optimizer_name
@@ -39,20 +40,26 @@ def heat_map_rows(frames: Frames) -> pl.DataFrame:
 def heat_map_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser, and one colour bar."""
     names = in_order(rows["optimizer"].unique().to_list())
-    figure, axes = panels(len(names), 3, 3.3, share_y=False)
+    figure, axes = panels(len(names), 3, 3.3, share_y="none")
     norm = _norm(rows["error"].drop_nulls().to_list())
     for own_axes, name in zip(axes, names, strict=True):
         own = rows.filter(pl.col("optimizer") == name)
-        mesh = _cells(own_axes, own, norm)
+        _cells(own_axes, own, norm)
         _equal_products(own_axes, own, POWERS[name])
         own_axes.set_title(f"{optimizer_name(name)}, lines of equal {_SYMBOLS[POWERS[name]]}")
         own_axes.set_xlabel(LR_LABEL)
     axes[0].set_ylabel(WD_LABEL)
-    bar = figure.colorbar(mesh, ax=axes, location="bottom", aspect=50, label=ERROR_LABEL)
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    bar.ax.xaxis.set_minor_formatter(NullFormatter())
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    _colour_bar(figure, axes, norm)
     return figure
+
+
+def _colour_bar(figure: Figure, axes: list[Axes], norm: Normalize) -> None:
+    scale = ScalarMappable(norm, ERROR_MAP)
+    bar = figure.colorbar(scale, ax=axes, location="bottom", aspect=50, label=ERROR_LABEL)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    if isinstance(norm, LogNorm):
+        ticks = log_ticks(float(norm.vmin or 1), float(norm.vmax or 1), most=9)
+        mark(bar.ax.xaxis, {tick: f"{tick:g}" for tick in ticks})
 
 
 def _norm(errors: list[float]) -> Normalize:
@@ -61,33 +68,46 @@ def _norm(errors: list[float]) -> Normalize:
     return LogNorm(min(errors), max(errors))
 
 
-def _cells(axes: Axes, rows: pl.DataFrame, norm: Normalize) -> QuadMesh:
-    """One cell for each setting, with its error in it; × where all its seeds diverged."""
-    columns, lines = (rows[name].unique().sort().to_list() for name in ("lr", "wd"))
-    scale = ZeroLog.of(lines)
-    x, y = np.log10(columns), scale(lines)
-    error = np.full((len(lines), len(columns)), math.nan)
-    for row in rows.iter_rows(named=True):
-        i, j = lines.index(row["wd"]), columns.index(row["lr"])
-        error[i, j] = math.nan if row["error"] is None else row["error"]
-        mark = " ×" if row["diverged"] and row["error"] is not None else ""
-        text = "×" if row["error"] is None else f"{row['error']:.1f}{mark}"
-        axes.text(x[j], y[i], text, ha="center", va="center", fontsize=8, zorder=4,
-                  color=_readable(error[i, j], norm))  # fmt: skip
+def _cells(axes: Axes, rows: pl.DataFrame, norm: Normalize) -> None:
+    """One cell for each setting, with its error in it; × where seeds diverged."""
+    lrs, wds = (rows[name].unique().sort().to_list() for name in ("lr", "wd"))
+    scale = ZeroLog.of(wds)
+    x = np.log10(lrs)
+    # λ = 0 is a row of its own, apart from the others: it has no place on their scale.
+    for values in ([wd for wd in wds if wd > 0], [wd for wd in wds if wd == 0]):
+        if values:
+            own = rows.filter(pl.col("wd").is_in(values)).sort("wd", "lr")
+            error = _table(own, lrs, values)
+            edges = _edges(scale(values)) if values[0] else scale.zero + np.array([-0.3, 0.3])
+            axes.pcolormesh(_edges(x), edges, error, norm=norm, cmap=ERROR_MAP,
+                            edgecolor="white", linewidth=1.2)  # fmt: skip
+            for row in own.iter_rows(named=True):
+                _number(axes, math.log10(row["lr"]), float(scale(row["wd"])), row, norm)
     axes.grid(visible=False)
-    mesh = axes.pcolormesh(_edges(x), _edges(y), error, norm=norm, cmap=ERROR_MAP,
-                           edgecolor="white", linewidth=1.2)  # fmt: skip
-    _ticks(axes, columns, scale)
-    axes.set(xlim=(_edges(x)[0], _edges(x)[-1]), ylim=(_edges(y)[0], _edges(y)[-1]))
-    return mesh
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    mark(axes.xaxis, {math.log10(lr): f"{lr:g}" for lr in lrs})
+    mark(axes.yaxis, {float(scale(wd)): tick_label(wd) if wd else "0" for wd in wds})
+    axes.set_xlim(_edges(x)[0], _edges(x)[-1])
 
 
-def _readable(value: float, norm: Normalize) -> str:
-    """Black or white, whichever stands out from the colour of `value`."""
-    if math.isnan(value):
-        return "black"
-    red, green, blue, _ = colormaps[ERROR_MAP](norm(value))
-    return "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
+def _table(rows: pl.DataFrame, lrs: list[float], wds: list[float]) -> NDArray[np.float64]:
+    """Errors, (λ, η); NaN where there is none."""
+    error = np.full((len(wds), len(lrs)), math.nan)
+    for lr, wd, value in rows.select("lr", "wd", "error").rows():
+        error[wds.index(wd), lrs.index(lr)] = math.nan if value is None else value
+    return error
+
+
+def _number(axes: Axes, x: float, y: float, row: dict[str, Any], norm: Normalize) -> None:
+    error = row["error"]
+    text = "×" if error is None else f"{error:.1f}{' ×' if row['diverged'] else ''}"
+    cell = (1.0, 1.0, 1.0) if error is None else colormaps[ERROR_MAP](norm(error))[:3]
+    dark = float(np.dot(cell, (0.3, 0.59, 0.11))) < 0.5
+    # The halo has the cell's colour, so that the line of equal products stops at the number.
+    axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=4,
+              color="white" if dark else "black",
+              path_effects=[withStroke(linewidth=4, foreground=cell)])  # fmt: skip
 
 
 def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,32 +118,22 @@ def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([[2 * centres[0] - middles[0]], middles, [2 * centres[-1] - middles[-1]]])
 
 
-def _ticks(axes: Axes, lrs: list[float], scale: ZeroLog) -> None:
-    scale.decorate(axes, "y")
-    places = {math.log10(lr): f"{lr:g}" for lr in lrs}
-    axes.xaxis.set_major_locator(FixedLocator(list(places)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: places.get(place, "")))
-    axes.spines[:].set_visible(False)
-    axes.tick_params(which="both", length=0)
-
-
 def _equal_products(axes: Axes, rows: pl.DataFrame, power: int) -> None:
     """Lines of equal η^power·λ through every decade that the grid reaches."""
-    products = rows.filter(pl.col("product") > 0)["product"]
-    if products.is_empty():
+    decayed = rows.filter(pl.col("wd") > 0)
+    if decayed.is_empty():
         return
-    smallest = math.log10(rows.filter(pl.col("wd") > 0)["wd"].min())  # type: ignore[arg-type]
-    x = np.linspace(*axes.get_xlim(), 50)
-    low, high = (math.log10(v) for v in (products.min(), products.max()))  # type: ignore[arg-type]
-    for exponent in range(math.ceil(low), math.floor(high) + 1):
+    x = np.linspace(*axes.get_xlim(), 100)
+    floor, ceiling = _edges(np.log10(decayed["wd"].unique().sort()))[[0, -1]]
+    exponents = np.log10(decayed["product"])
+    for exponent in range(math.ceil(exponents.min() - 1e-9), math.floor(exponents.max()) + 1):
         y = exponent - power * x
-        shown = (y > smallest - 0.35) & (y < axes.get_ylim()[1])
-        axes.plot(x[shown], y[shown], color="white", linewidth=2.2, alpha=0.8)
-        axes.plot(x[shown], y[shown], color="black", linewidth=0.9, linestyle=(0, (4, 2)))
-        if shown.any():
-            at = np.flatnonzero(shown)[-1]
-            axes.annotate(power_of_ten(exponent), (x[at], y[at]), annotation_clip=False,
-                          xytext=(2, 0), textcoords="offset points", fontsize=7)  # fmt: skip
+        inside = (y > floor) & (y < ceiling)
+        axes.plot(x[inside], y[inside], color="white", linewidth=2, alpha=0.7)
+        axes.plot(x[inside], y[inside], color="black", linewidth=0.8, linestyle=(0, (4, 2)))
+        if inside[-1]:
+            axes.annotate(tick_label(10.0**exponent), (x[-1], y[-1]), annotation_clip=False,
+                          xytext=(2, -3), textcoords="offset points", fontsize=7)  # fmt: skip
 
 
 def heat_map_seen(rows: pl.DataFrame) -> str:

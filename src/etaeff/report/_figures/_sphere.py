@@ -9,15 +9,16 @@ from matplotlib.figure import Figure
 from etaeff.report._axes import (
     ERROR_LABEL,
     WD_LABEL,
-    ZeroLog,
     error_axis,
     error_line,
     key,
+    legend_on_top,
     panels,
     with_diverged,
 )
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
+from etaeff.report._scales import ZeroLog
 from etaeff.report._settings import by_setting, grid, in_order, one_lr
 from etaeff.report._style import BLUE, GREEN, ORANGE, house_style
 from etaeff.report._words import listed, number, optimizer_name
@@ -70,8 +71,7 @@ def sphere_figure(rows: pl.DataFrame) -> Figure:
         for arm, (label, colour, marker, line) in ARMS.items()
         if arm in present
     ]
-    handles = with_diverged(handles, rows)
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    legend_on_top(figure, with_diverged(handles, rows))
     figure.supylabel(ERROR_LABEL, fontsize="medium")
     figure.supxlabel(WD_LABEL, fontsize="medium")
     return figure
@@ -85,7 +85,7 @@ def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
     scale.decorate(axes)
     lrs = [
         f"{lr:g} {word}"
-        for arm, word in (("free", "free"), ("sphere", "sphere"))
+        for arm, word in (("free", "free"), ("sphere", "on the sphere"))
         for lr in rows.filter(pl.col("arm") == arm)["lr"].head(1)
     ]
     axes.set_title(optimizer_name(name), pad=15)

@@ -1,0 +1,129 @@
+"""The radius at which SGD settles, measured and by its law."""
+
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from etaeff.report._axes import key, panels
+from etaeff.report._figures._plot import Plot
+from etaeff.report._frames import Frames
+from etaeff.report._scales import log_axis
+from etaeff.report._settings import grid, select
+from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, ORANGE, house_style
+from etaeff.report._words import counted, listed, number
+
+# Final values are means over this last share of the epochs.
+TAIL: Final = 0.1
+# A run counts as settled after this many times 1/(ηλ) steps, as in the study's claims.
+SETTLED: Final = 5.0
+
+
+def radius_law_rows(frames: Frames) -> pl.DataFrame:
+    """A row for each SGD trial and layer with λ > 0 and a final radius.
+
+    Returns:
+        `random_labels`, `lr`, `wd`, `seed`, `layer`, `measured` (r⁴), `law`
+        (ηG/(λ(2 − ηλ))) and `settled`.
+    """
+    x = pl.col("lr") * pl.col("wd")
+    arms = [grid(frames.trials, optimizer="sgd"), noisy(frames.trials, "sgd")]
+    trials = pl.concat(arms).filter(pl.col("wd") > 0, x < 2, pl.col("diverged_epoch").is_null())
+    tail = pl.col("epoch") > (1 - TAIL) * pl.col("epoch").max().over("trial")
+    final = (
+        frames.epochs.join(trials.select("trial"), on="trial", how="semi")
+        .filter(tail)
+        .group_by("trial", "layer")
+        .agg(measured=pl.col("radius_4").mean(), gradient=pl.col("grad_norm_sq").mean())
+    )
+    names = ["random_labels", "lr", "wd", "seed"]
+    rows = final.join(trials.select("trial", "steps", *names), on="trial").with_columns(
+        law=pl.col("lr") * pl.col("gradient") / (pl.col("wd") * (2 - x)),
+        settled=pl.col("steps") * x >= SETTLED,
+    )
+    shown = [pl.col(name).is_finite() & (pl.col(name) > 0) for name in ("measured", "law")]
+    return rows.filter(shown).select(*names, "layer", "measured", "law", "settled").sort(
+        *names, "layer"
+    )  # fmt: skip
+
+
+def noisy(trials: pl.DataFrame, optimizer: str) -> pl.DataFrame:
+    """The trials of an optimiser on partly random labels."""
+    arm = select(trials, free=["random_labels"], optimizer=optimizer)
+    return arm.filter(pl.col("random_labels") > 0)
+
+
+def labels_name(random_labels: float) -> str:
+    """What the labels are."""
+    return f"{100 * random_labels:g} % random labels" if random_labels else "clean labels"
+
+
+@house_style()
+def radius_law_figure(rows: pl.DataFrame) -> Figure:
+    """One panel: law across, measurement up, and the line where both are equal."""
+    figure, (axes,) = panels(1, 1, 4.2)
+    ends = [rows.select(pl.min_horizontal(pl.col("measured", "law").min())).item() / 2,
+            rows.select(pl.max_horizontal(pl.col("measured", "law").max())).item() * 2]  # fmt: skip
+    axes.plot(ends, ends, color=INK, linewidth=0.9)
+    handles = [key("measured = law", INK, linewidth=0.9)]
+    for share, colour in _colours(rows).items():
+        marker = "o" if share == 0 else "^"
+        for settled in (False, True):
+            own = rows.filter(pl.col("random_labels") == share, pl.col("settled") == settled)
+            axes.plot(own["law"], own["measured"], marker, color=colour, **_filling(settled))
+        handles.append(key(labels_name(share), colour, marker, linestyle="none"))
+    if not rows["settled"].all():
+        handles.append(key("open: not settled", FAINT, "o", linestyle="none", **_filling(False)))
+    axes.set(xlim=ends, ylim=ends, xlabel=r"law: $\eta\,G\,/\,(\lambda\,(2-\eta\lambda))$",
+             ylabel=r"measured: mean $\|w\|^4$")  # fmt: skip
+    for which in ("x", "y"):
+        log_axis(axes, which, most=8)
+    axes.set_aspect("equal")
+    figure.legend(handles=handles, loc="outside right upper")
+    return figure
+
+
+def _colours(rows: pl.DataFrame) -> dict[float, str]:
+    shares = rows["random_labels"].unique().sort().to_list()
+    noise = dict(zip([s for s in shares if s > 0], (ORANGE, *CATEGORIES[2:]), strict=False))
+    return {0.0: BLUE, **noise} if 0 in shares else noise
+
+
+def _filling(settled: bool) -> dict[str, Any]:
+    if settled:
+        return {"alpha": 0.7, "markeredgewidth": 0}
+    return {"alpha": 0.7, "markerfacecolor": "none", "markeredgewidth": 0.8}
+
+
+def radius_law_seen(rows: pl.DataFrame) -> str:
+    """The ratio of measurement and law in settled runs."""
+    texts = []
+    for (share,), own in rows.filter("settled").group_by("random_labels", maintain_order=True):
+        ratio = np.sort((own["measured"] / own["law"]).to_numpy())
+        low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
+        texts.append(
+            f"{number(middle)} on {labels_name(float(str(share)))} (nine tenths between "
+            f"{number(low)} and {number(high)}, {counted(len(ratio), 'layer')} of "
+            f"{counted(own.select('lr', 'wd', 'seed').n_unique(), 'run')})"
+        )
+    if not texts:
+        return "No run has settled."
+    return f"Median of measured r⁴ over its law, settled runs: {listed(texts)}."
+
+
+RADIUS_LAW: Final = Plot(
+    name="radius-law",
+    title="The radius at which SGD settles",
+    alt="Scatter chart: measured fourth power of the radius against its law, logarithmic.",
+    look=(
+        "Each point is one layer of one run under batch normalisation, over the last tenth of "
+        "its epochs. G is the measured mean of ‖w‖²‖∇L‖², the squared gradient on the unit "
+        "sphere. The law supposes that the gradient is mostly noise; random labels, which no "
+        "network of this size fits, keep it so. Runs count as settled after 5/(ηλ) steps."
+    ),
+    claims=(4,),
+    rows=radius_law_rows,
+    figure=radius_law_figure,
+    seen=radius_law_seen,
+)
