@@ -1,10 +1,11 @@
-"""Results of a study as a test says they are, with the columns that `collect` gives."""
+"""One thread, and results of a study with the columns of `collect` and what a test says."""
 
 import math
 from dataclasses import asdict, dataclass, field
 
 import polars as pl
 import pytest
+import torch
 
 from etaeff.studies._results import Results
 
@@ -111,6 +112,15 @@ def _results(outcomes):
             for (factor, eps), change in outcome.changes.items()
         ]  # fmt: skip
     return Results(*(pl.DataFrame(rows[name], schema=SCHEMAS[name]) for name in SCHEMAS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """As a worker of a study has: then no result depends on the machine's cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

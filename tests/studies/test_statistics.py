@@ -92,7 +92,8 @@ def table(rng, means, seeds, *, between=1.0, within=0.5):
 def test_the_largest_difference_is_the_two_way_table_worked_out_by_hand():
     # Settings 1, 2 and 4 above the mean of seeds 0, 1 and 5, with residuals that sum to zero
     # along both axes: (1, −1, 0), (−1, 1, 0), (0, 0, 0). Four in all, over 2·2 degrees.
-    y = np.add.outer([1.0, 2.0, 4.0], [0.0, 1.0, 5.0]) + [[1, -1, 0], [-1, 1, 0], [0, 0, 0]]
+    residual = np.array([[1, -1, 0], [-1, 1, 0], [0, 0, 0]])
+    y = np.add.outer([1.0, 2.0, 4.0], [0.0, 1.0, 5.0]) + residual
     q = 5.040  # studentised range, 3 settings and 4 degrees of freedom, from printed tables
     estimate, limit = largest_difference(y)
     assert estimate.value == pytest.approx(3.0)

@@ -1,7 +1,7 @@
 """What several figures are made of: panels, axes of errors, legends, lines of means."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from etaeff.report._scales import log_axis
 from etaeff.report._style import FAINT, WIDTH
@@ -34,14 +34,30 @@ def panels(
     return figure, grid[:count]
 
 
-def error_axis(axes: Axes, values: Iterable[float | None]) -> None:
-    """A logarithmic axis of errors in percent; a linear one if an error is 0."""
-    finite = [v for v in values if v is not None and math.isfinite(v)]
-    if not finite or min(finite) <= 0:
+def error_axis(axes: Axes, rows: pl.DataFrame) -> None:
+    """A logarithmic axis of errors in percent that holds all bars; linear if an error is 0."""
+    error, spread, guess = _percentages(rows)
+    up = np.nan_to_num(spread)
+    ends = np.concatenate([_lower(error, up), error + up, guess])
+    ends = ends[np.isfinite(ends)]
+    if not ends.size or ends.min() <= 0:
         axes.set_ylim(bottom=0)
         return
-    axes.set_ylim(min(finite) * 0.82, max(finite) * 1.18)
+    axes.set_ylim(ends.min() * 0.93, ends.max() * 1.08)
     log_axis(axes, "y")
+
+
+def _percentages(rows: pl.DataFrame) -> list[NDArray[np.float64]]:
+    """Errors, their standard deviations and those of guessing; NaN where there is none."""
+    return [
+        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
+        for name in ("error", "spread", "guess")
+    ]
+
+
+def _lower(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lower ends of the bars: a logarithmic axis has no 0."""
+    return np.maximum(error - spread, 0.3 * error)
 
 
 def error_line(
@@ -58,12 +74,9 @@ def error_line(
         line: Further properties of the line.
     """
     x = np.asarray(places, dtype=float)
-    error, spread, guess = (
-        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
-        for name in ("error", "spread", "guess")
-    )
+    error, spread, guess = _percentages(rows)
     up = np.nan_to_num(spread)
-    down = np.minimum(up, 0.95 * error)  # a logarithmic axis has no 0
+    down = error - _lower(error, up)
     axes.errorbar(x, error, yerr=(down, up), fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.45)
     axes.plot(x, error, color=colour, marker=marker, **line)
     axes.plot(x, guess, color=colour, marker="x", markersize=6, linestyle="none")

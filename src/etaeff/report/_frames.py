@@ -86,7 +86,7 @@ def _table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
             raise DataError(f"'{path}' is not what a study writes: it has no column '{name}'.")
     try:
         # A column that is null throughout, as `lr_rest` may be, can come without its type.
-        return frame.select(*columns).cast(dict(columns))
+        return frame.select(*columns).cast(pl.Schema(columns))
     except pl.exceptions.PolarsError as error:
         raise DataError(f"'{path}' is not what a study writes: {_first_line(error)}.") from error
 

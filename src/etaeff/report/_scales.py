@@ -16,7 +16,7 @@ from etaeff.report._style import FAINT
 # Decades between 0 and the smallest positive value.
 _GAP: Final = 0.8
 # What is marked within a decade, from few to many.
-_STEPS: Final = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 3, 4, 5, 6, 7, 8))
+_STEPS: Final = ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 3, 4, 5, 6, 8))
 
 
 def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
@@ -38,7 +38,7 @@ def log_ticks(low: float, high: float, most: int = 7) -> list[float]:
 
 
 def tick_label(value: float) -> str:
-    """A tick's label: plain where that is short.
+    r"""A tick's label: plain where that is short.
 
     Examples:
         >>> tick_label(0.003), tick_label(20.0), tick_label(1e-5), tick_label(3e6)

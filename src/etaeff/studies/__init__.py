@@ -1,10 +1,17 @@
-"""Studies: the claims of papers, tested by training many small networks."""
+"""Studies: the claims of papers, tested by training many small networks.
 
-from etaeff.studies import _requirements  # noqa: F401 - first, see there
-from etaeff.studies._datasets import Dataset, load_dataset, take
-from etaeff.studies._plan import PRESETS, Preset
-from etaeff.studies._progress import Progress
-from etaeff.studies._study import STUDIES, Status, resume_study, run_study, study_status
+Names are loaded when they are first used: a worker process trains, and needs neither the frames
+nor the statistics that the claims are judged with.
+"""
+
+import importlib as _importlib
+import typing as _typing
+
+if _typing.TYPE_CHECKING:
+    from etaeff.studies._datasets import Dataset, load_dataset, take
+    from etaeff.studies._plan import PRESETS, Preset
+    from etaeff.studies._progress import Progress
+    from etaeff.studies._study import STUDIES, Status, resume_study, run_study, study_status
 
 __all__ = [
     "PRESETS",
@@ -19,3 +26,24 @@ __all__ = [
     "study_status",
     "take",
 ]
+
+_HOMES = {
+    "Dataset": "_datasets",
+    "load_dataset": "_datasets",
+    "take": "_datasets",
+    "PRESETS": "_plan",
+    "Preset": "_plan",
+    "Progress": "_progress",
+}
+
+
+def __getattr__(name: str) -> _typing.Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _importlib.import_module(f"{__name__}.{_HOMES.get(name, '_study')}")
+    globals()[name] = value = getattr(home, name)  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

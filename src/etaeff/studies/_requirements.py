@@ -2,5 +2,5 @@
 
 from etaeff.errors import import_extra
 
-for _package in ("filelock", "polars", "scipy"):
+for _package in ("polars", "scipy"):
     import_extra(_package, "study")

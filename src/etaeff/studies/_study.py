@@ -21,6 +21,7 @@ from etaeff.errors import (
     UsageError,
 )
 from etaeff.records import ClaimRecord, StudyStore, Trial
+from etaeff.studies import _requirements  # noqa: F401 - first, see there
 from etaeff.studies._claims import Claim, needed_trials
 from etaeff.studies._datasets import Dataset, load_dataset, take
 from etaeff.studies._executor import train_all

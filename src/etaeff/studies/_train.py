@@ -22,7 +22,6 @@ from etaeff.studies._datasets import Dataset
 from etaeff.studies._measurement import (
     NO_EPS,
     RESCALE_FACTORS,
-    LayerMeans,
     LayerMeter,
     output_change,
 )
@@ -41,13 +40,15 @@ RESCALE_EXAMPLES = 256
 
 
 class EpochMeans(NamedTuple):
-    """What one epoch of a stack came to; every tensor has shape (T,)."""
+    """What one epoch of a stack came to, with a number for each trial in the inner lists.
+
+    Plain numbers: thousands of tiny tensors that outlive the large ones between them keep the
+    allocator from using that memory again.
+    """
 
     step: int
-    train_loss: Tensor
-    test_loss: Tensor
-    test_error: Tensor
-    layers: Mapping[str, LayerMeans]
+    losses: list[list[float]]  # training loss, test loss, test error
+    layers: Mapping[str, list[list[float]]]  # as `LayerMeans`
 
 
 def schedule_factor(schedule: str, step: int, steps: int) -> float:
@@ -130,8 +131,11 @@ class _Stack:
             losses = [self.step(batch, begin + i) for i, batch in enumerate(batches)]
             # One by one: the order of a reduction in torch depends on the size of the stack.
             train_loss = sum(losses[1:], start=losses[0]) / len(losses)
-            layers = {name: meter.means() for name, meter in self.meters.items()}
-            yield EpochMeans(begin + len(batches), train_loss, *self.test(), layers)
+            layers = {
+                name: torch.stack(meter.means()).tolist() for name, meter in self.meters.items()
+            }
+            all_losses = torch.stack([train_loss, *self.test()]).tolist()
+            yield EpochMeans(begin + len(batches), all_losses, layers)
 
     def step(self, batch: Tensor, step: int) -> Tensor:
         """One optimiser step on examples `batch` (T, B); the loss of each trial before it."""
@@ -191,9 +195,9 @@ def _rows(
     wall: float,
 ) -> TrialResults:
     """The rows of every trial; what is not finite, or follows divergence, is `None`."""
-    losses = _table([(e.train_loss, e.test_loss, e.test_error) for e in epochs])
+    losses = _table([e.losses for e in epochs])
     layers = {name: _table([e.layers[name] for e in epochs]) for name in epochs[0].layers}
-    change = _table([[value] for *_, value in changes])
+    change = _table([[value.tolist()] for *_, value in changes])
     results = TrialResults([], [], [], [])
     for i, trial in enumerate(trials):
         bad = np.flatnonzero(~np.isfinite(losses[i]).all(axis=1))
@@ -213,8 +217,8 @@ def _rows(
     return results
 
 
-def _table(rows: Sequence[Sequence[Tensor]]) -> NDArray[np.float64]:  # (T, rows, columns)
-    return torch.stack([torch.stack(tuple(row)) for row in rows]).permute(2, 0, 1).double().numpy()
+def _table(rows: Sequence[list[list[float]]]) -> NDArray[np.float64]:  # (T, rows, columns)
+    return np.asarray(rows).transpose(2, 0, 1)
 
 
 def _values(values: NDArray[np.float64], live: bool) -> list[float | None]:

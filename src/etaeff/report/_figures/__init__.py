@@ -15,6 +15,8 @@ from etaeff.report._figures._rescaling import RESCALING
 from etaeff.report._figures._sphere import SPHERE
 from etaeff.report._frames import Frames
 
+__all__ = ["PLOTS", "Drawing", "Plot", "draw"]
+
 PLOTS: Final[Sequence[Plot]] = (
     ERROR_AGAINST_WD,
     COLLAPSE,

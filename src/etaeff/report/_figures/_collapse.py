@@ -11,6 +11,7 @@ from etaeff.report._axes import (
     EFFECTIVE_LABEL,
     ERROR_LABEL,
     error_axis,
+    error_line,
     key,
     panels,
     with_diverged,
@@ -20,10 +21,10 @@ from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import FAINT, MARKERS, house_style, wd_colours
-from etaeff.report._words import counted, listed, number, optimizer_name
+from etaeff.report._words import counted, number, optimizer_name
 
 OTHER_NORMS: Final = ("layer", "weight")
-_RANKS: Final = ("lowest", *(f"{place}." for place in range(2, len(MARKERS) + 1)))
+_RANKS: Final = ("lowest", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 def collapse_rows(frames: Frames) -> pl.DataFrame:
@@ -48,7 +49,7 @@ def collapse_figure(rows: pl.DataFrame) -> Figure:
         own = rows.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
         _points(own_axes, own, colours)
         own_axes.set_title(_title(norm, optimizer))
-        error_axis(own_axes, [*own["error"], *own["guess"]])
+        error_axis(own_axes, own)
         log_axis(own_axes, "x", most=4)
     _legend(axes[-1], rows, colours)
     figure.supxlabel(EFFECTIVE_LABEL, fontsize="medium")
@@ -70,19 +71,14 @@ def _title(norm: str, optimizer: str) -> str:
 
 
 def _points(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
-    # A trial that diverged has no final η_eff: its mark stands at the panel's right end.
-    end = rows["effective_lr"].max()
-    for row in rows.iter_rows(named=True):
-        colour, marker = colours[row["wd"]], MARKERS[row["rank"] % len(MARKERS)]
-        if row["effective_lr"] is not None:
-            spread = row["spread"] or 0.0
-            down = min(spread, 0.95 * row["error"])
-            axes.errorbar(row["effective_lr"], row["error"], yerr=[[down], [spread]], color=colour,
-                          elinewidth=0.8, alpha=0.4, fmt="none")  # fmt: skip
-            axes.plot(row["effective_lr"], row["error"], marker, color=colour)
-        if row["diverged"]:
-            axes.plot(row["effective_lr"] or end or 1.0, row["guess"], "x", color=colour,
-                      markersize=6)  # fmt: skip
+    # A setting whose seeds all diverged has no final η_eff: its × stands at the right end.
+    measured = rows["effective_lr"].drop_nulls().to_list()
+    places = pl.col("effective_lr").fill_null(max(measured, default=1.0))
+    shown = rows.filter(pl.col("error").is_null() | pl.col("effective_lr").is_not_null())
+    for (wd, rank), own in shown.group_by("wd", "rank", maintain_order=True):
+        marker = MARKERS[int(str(rank)) % len(MARKERS)]
+        look = {"colour": colours[float(str(wd))], "marker": marker}
+        error_line(axes, own.select(places).to_series(), own, linestyle="none", **look)
 
 
 def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
@@ -97,30 +93,23 @@ def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
 
 
 def collapse_seen(rows: pl.DataFrame) -> str:
-    """Where the best η_eff lies, and how far apart the errors of like η_eff are."""
+    """Where the best η_eff lies, and how far η_eff reaches."""
+    measured = rows.filter(pl.col("effective_lr").is_not_null())
     best = []
-    for norm, optimizer in _panel_names(rows):
-        own = rows.filter(
-            pl.col("norm") == norm,
-            pl.col("optimizer") == optimizer,
-            pl.col("effective_lr").is_not_null(),
-        )
-        if not own.is_empty():
-            row = own.sort("error").row(0, named=True)
-            span = np.log10(own["effective_lr"].max() / own["effective_lr"].min())  # type: ignore[operator]
-            best.append(
-                f"{_title(norm, optimizer)} at {number(row['effective_lr'], 2)} "
-                f"({number(float(span), 2)} decades)"
-            )
-    lost = rows.filter(pl.col("effective_lr").is_null(), pl.col("diverged") < pl.col("seeds"))
-    found = (
-        f"The lowest mean error lies at these η_eff, in brackets the range that η_eff spans: "
-        f"{listed(best)}. "
-        if best
-        else ""
-    )
-    dead = f"{counted(len(lost), 'setting')} without a final η_eff not shown. " if len(lost) else ""
-    return found + dead + diverged_sentence(rows)
+    for norm, optimizer in _panel_names(measured):
+        own = measured.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
+        rates = np.log10(own["effective_lr"].to_numpy())
+        lowest = own.sort("error", nulls_last=True)["effective_lr"][0]
+        span = number(float(rates.max() - rates.min()), 2)
+        best.append(f"{_title(norm, optimizer)} {number(lowest, 2)} ({span})")
+    sentences = [
+        "η_eff at the lowest mean error, and in brackets how many decades it spans over the "
+        f"panel: {'; '.join(best)}."
+    ]
+    lost = rows.filter(pl.col("effective_lr").is_null(), pl.col("error").is_not_null())
+    if len(lost):
+        sentences.append(f"Not shown, for want of a final η_eff: {counted(len(lost), 'setting')}.")
+    return " ".join([*(sentences if best else sentences[1:]), diverged_sentence(rows)])
 
 
 COLLAPSE: Final = Plot(

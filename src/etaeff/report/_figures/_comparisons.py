@@ -59,7 +59,7 @@ def initial_scale_figure(rows: pl.DataFrame) -> Figure:
         own_axes.set(xscale="log", xlabel="scale of the initial weights")
         _scale_ticks(own_axes, rows["init_scale"].unique().sort().to_list())
         own_axes.set_title(optimizer_name(name))
-    error_axis(axes[0], [*rows["error"], *rows["guess"]])
+    error_axis(axes[0], rows)
     axes[0].set_ylabel(ERROR_LABEL)
     handles = [key(*look) for look in ARMS.values()]
     legend_on_top(figure, with_diverged(handles, rows))

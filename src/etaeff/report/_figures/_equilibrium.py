@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,7 +13,7 @@ from etaeff.report._axes import EFFECTIVE_LABEL, legend_above, lr_key, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._figures._radius_law import noisy
 from etaeff.report._frames import Frames
-from etaeff.report._scales import log_axis
+from etaeff.report._scales import log_axis, mark, tick_label
 from etaeff.report._settings import by_setting, in_order
 from etaeff.report._style import INK, MARKERS, house_style, ordered_colours
 from etaeff.report._words import number, optimizer_name
@@ -52,7 +53,7 @@ def equilibrium_figure(rows: pl.DataFrame) -> Figure:
 def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
     _, label, exponent, fraction = PRODUCTS[name]
     lrs = rows["lr"].unique().sort().to_list()
-    handles = []
+    handles: list[Artist] = []
     for lr, colour, marker in zip(lrs, ordered_colours(len(lrs)), MARKERS, strict=False):
         own = rows.filter(pl.col("lr") == lr).sort("product")
         axes.plot(own["product"], own["effective_lr"], marker, color=colour, linestyle="none",
@@ -62,9 +63,10 @@ def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
     ends = np.array([product.min() / 1.6, product.max() * 1.6])
     middle = np.exp(np.mean(np.log(rate) - exponent * np.log(product)))
     axes.plot(ends, middle * ends**exponent, color=INK, linewidth=0.9, zorder=1)
-    axes.set_xlabel(label)
-    for which in ("x", "y"):
-        log_axis(axes, which, most=5)
+    axes.set(xlabel=label, xscale="log")
+    log_axis(axes, "y", most=5)
+    marked = sorted({float(f"{value:.1e}") for value in product})
+    mark(axes.xaxis, {value: tick_label(value) for value in marked[:4]})
     legend_above(axes, handles, f"{optimizer_name(name)}, slope {fraction}", columns=2)
 
 
@@ -78,7 +80,7 @@ def exponent(rows: pl.DataFrame) -> float:
 def equilibrium_seen(rows: pl.DataFrame) -> str:
     """The exponents, and how far η moves η_eff at equal products."""
     texts = []
-    near = pl.col("product").round_sig_figs(3)
+    near = pl.col("product").log10().round(1)
     for name in in_order(rows["optimizer"].unique().to_list()):
         own = rows.filter(pl.col("optimizer") == name)
         ratio = (pl.col("effective_lr").max() / pl.col("effective_lr").min()).alias("ratio")
@@ -95,7 +97,8 @@ EQUILIBRIUM: Final = Plot(
     title="Settled effective learning rate against the product of η and λ",
     alt="Scatter charts, one for each optimiser: final effective learning rate, logarithmic.",
     look=(
-        "Long runs on partly random labels under batch normalisation, final values. Theory says "
+        "Long runs on partly random labels under batch normalisation, final values; head, gains "
+        "and shifts learn at η itself. Theory says "
         "that η and λ matter through one product alone, ηλ for SGD and AdamW, η²λ for Adam, "
         "whose penalty is in its gradient: then markers of all η lie on each other, along the "
         "line, which has the predicted slope and passes through the middle of the points."

@@ -3,6 +3,7 @@
 from typing import Final
 
 import polars as pl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -39,7 +40,7 @@ def error_against_wd_figure(rows: pl.DataFrame) -> Figure:
     for own_axes, name in zip(axes, names, strict=True):
         own = rows.filter(pl.col("optimizer") == name)
         draw_lines(own_axes, own, optimizer_name(name), own["lr"].unique().sort().to_list())
-    error_axis(axes[0], [*rows["error"], *rows["guess"]])
+    error_axis(axes[0], rows)
     figure.supylabel(ERROR_LABEL, fontsize="medium")
     figure.supxlabel(WD_LABEL, fontsize="medium")
     return figure
@@ -48,7 +49,7 @@ def error_against_wd_figure(rows: pl.DataFrame) -> Figure:
 def draw_lines(axes: Axes, rows: pl.DataFrame, title: str, lrs: list[float]) -> None:
     """A line for each η; its colour and marker are those of its place among `lrs`."""
     scale = ZeroLog.of(rows["wd"])
-    handles = []
+    handles: list[Artist] = []
     looks = dict(zip(lrs, zip(ordered_colours(len(lrs)), MARKERS, strict=False), strict=True))
     for lr in rows["lr"].unique().sort():
         own = rows.filter(pl.col("lr") == lr).sort("wd")
@@ -92,7 +93,7 @@ def control_figure(rows: pl.DataFrame) -> Figure:
     for own_axes, (norm, title) in zip(axes, ARMS.items(), strict=True):
         draw_lines(own_axes, rows.filter(pl.col("norm") == norm), title, lrs)
         own_axes.set_xlabel(WD_LABEL)
-    error_axis(axes[0], [*rows["error"], *rows["guess"]])
+    error_axis(axes[0], rows)
     axes[0].set_ylabel(ERROR_LABEL)
     return figure
 

@@ -10,16 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from etaeff.report._axes import ERROR_LABEL, LR_LABEL, WD_LABEL, panels
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
-from etaeff.report._scales import ZeroLog, log_ticks, mark, tick_label
+from etaeff.report._scales import log_ticks, mark, tick_label
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import ERROR_MAP, house_style
-from etaeff.report._words import listed, number, optimizer_name
+from etaeff.report._words import number, optimizer_name
 
 # The power of η in the product that fixes the equilibrium: ηλ, but η²λ for Adam with L2.
 POWERS: Final = {"sgd": 1, "adam": 2, "adamw": 1}
@@ -31,9 +30,7 @@ def heat_map_rows(frames: Frames) -> pl.DataFrame:
     trials = grid(frames.trials).filter(pl.col("optimizer").is_in(list(POWERS)))
     power = pl.col("optimizer").replace_strict(POWERS, return_dtype=pl.Int64)
     product = pl.col("lr").pow(power) * pl.col("wd")
-    return by_setting(trials, "optimizer", "lr", "wd").with_columns(
-        product=product.round_sig_figs(3)
-    )
+    return by_setting(trials, "optimizer", "lr", "wd").with_columns(product=product)
 
 
 @house_style()
@@ -56,7 +53,7 @@ def heat_map_figure(rows: pl.DataFrame) -> Figure:
 def _colour_bar(figure: Figure, axes: list[Axes], norm: Normalize) -> None:
     scale = ScalarMappable(norm, ERROR_MAP)
     bar = figure.colorbar(scale, ax=axes, location="bottom", aspect=50, label=ERROR_LABEL)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     if isinstance(norm, LogNorm):
         ticks = log_ticks(float(norm.vmin or 1), float(norm.vmax or 1), most=9)
         mark(bar.ax.xaxis, {tick: f"{tick:g}" for tick in ticks})
@@ -71,30 +68,37 @@ def _norm(errors: list[float]) -> Normalize:
 def _cells(axes: Axes, rows: pl.DataFrame, norm: Normalize) -> None:
     """One cell for each setting, with its error in it; × where seeds diverged."""
     lrs, wds = (rows[name].unique().sort().to_list() for name in ("lr", "wd"))
-    scale = ZeroLog.of(wds)
     x = np.log10(lrs)
+    places = _places(wds)
     # λ = 0 is a row of its own, apart from the others: it has no place on their scale.
     for values in ([wd for wd in wds if wd > 0], [wd for wd in wds if wd == 0]):
         if values:
-            own = rows.filter(pl.col("wd").is_in(values)).sort("wd", "lr")
-            error = _table(own, lrs, values)
-            edges = _edges(scale(values)) if values[0] else scale.zero + np.array([-0.3, 0.3])
-            axes.pcolormesh(_edges(x), edges, error, norm=norm, cmap=ERROR_MAP,
-                            edgecolor="white", linewidth=1.2)  # fmt: skip
-            for row in own.iter_rows(named=True):
-                _number(axes, math.log10(row["lr"]), float(scale(row["wd"])), row, norm)
+            y = np.array([places[wd] for wd in values])
+            edges = _edges(y) if values[0] else y[0] + np.array([-0.3, 0.3])
+            axes.pcolormesh(_edges(x), edges, _table(rows, lrs, values), norm=norm,
+                            cmap=ERROR_MAP, edgecolor="white", linewidth=1.2)  # fmt: skip
+    for row in rows.iter_rows(named=True):
+        _number(axes, math.log10(row["lr"]), places[row["wd"]], row, norm)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     mark(axes.xaxis, {math.log10(lr): f"{lr:g}" for lr in lrs})
-    mark(axes.yaxis, {float(scale(wd)): tick_label(wd) if wd else "0" for wd in wds})
+    mark(axes.yaxis, {places[wd]: tick_label(wd) if wd else "0" for wd in wds})
     axes.set_xlim(_edges(x)[0], _edges(x)[-1])
+
+
+def _places(wds: list[float]) -> dict[float, float]:
+    """Where the centre of each row stands."""
+    places = {wd: math.log10(wd) for wd in wds if wd > 0}
+    floor = _edges(np.array(list(places.values())))[0] if places else 0.0
+    return {0.0: floor - 0.45, **places}
 
 
 def _table(rows: pl.DataFrame, lrs: list[float], wds: list[float]) -> NDArray[np.float64]:
     """Errors, (λ, η); NaN where there is none."""
     error = np.full((len(wds), len(lrs)), math.nan)
-    for lr, wd, value in rows.select("lr", "wd", "error").rows():
+    own = rows.filter(pl.col("wd").is_in(wds))
+    for lr, wd, value in own.select("lr", "wd", "error").rows():
         error[wds.index(wd), lrs.index(lr)] = math.nan if value is None else value
     return error
 
@@ -104,10 +108,10 @@ def _number(axes: Axes, x: float, y: float, row: dict[str, Any], norm: Normalize
     text = "×" if error is None else f"{error:.1f}{' ×' if row['diverged'] else ''}"
     cell = (1.0, 1.0, 1.0) if error is None else colormaps[ERROR_MAP](norm(error))[:3]
     dark = float(np.dot(cell, (0.3, 0.59, 0.11))) < 0.5
-    # The halo has the cell's colour, so that the line of equal products stops at the number.
+    # The box has the cell's colour, so that the line of equal products stops at the number.
     axes.text(x, y, text, ha="center", va="center", fontsize=8, zorder=4,
               color="white" if dark else "black",
-              path_effects=[withStroke(linewidth=4, foreground=cell)])  # fmt: skip
+              bbox={"facecolor": cell, "edgecolor": "none", "pad": 1.0})  # fmt: skip
 
 
 def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -141,13 +145,15 @@ def heat_map_seen(rows: pl.DataFrame) -> str:
     texts = []
     for name in in_order(rows["optimizer"].unique().to_list()):
         own = rows.filter(pl.col("optimizer") == name, pl.col("wd") > 0)
-        along = own.group_by("product").agg(pl.col("error").max() - pl.col("error").min())["error"]
+        # A grid of 1 and 3 has 9 where its decades have 10: a tenth of a decade is near enough.
+        near = pl.col("product").log10().round(1)
+        along = own.group_by(near).agg(pl.col("error").max() - pl.col("error").min())["error"]
         whole = _spread(own["error"])
         texts.append(
-            f"{optimizer_name(name)} {number(_largest(along), 2)} points at equal products, "
+            f"{optimizer_name(name)} {number(_largest(along), 2)} points at equal products and "
             f"{number(whole, 2)} over all its λ > 0"
         )
-    return f"Largest difference between mean errors: {listed(texts)}. {diverged_sentence(rows)}"
+    return f"Largest difference between mean errors: {'; '.join(texts)}. {diverged_sentence(rows)}"
 
 
 def _spread(values: pl.Series) -> float | None:

@@ -7,7 +7,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from etaeff.report._frames import Frames
-from etaeff.report._style import to_png, to_svg
+from etaeff.report._style import lay_out, to_png, to_svg
 from etaeff.report._words import counted
 
 
@@ -58,6 +58,7 @@ def _draw(plot: Plot, frames: Frames) -> Drawing:
     if rows.is_empty():
         return Drawing(plot)
     figure = plot.figure(rows)
+    lay_out(figure)
     return Drawing(plot, to_svg(figure), to_png(figure), plot.seen(rows))
 
 

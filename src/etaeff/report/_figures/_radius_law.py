@@ -4,14 +4,15 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from etaeff.report._axes import key, panels
+from etaeff.report._axes import key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import grid, select
-from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, ORANGE, house_style
+from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, MARKERS, ORANGE, house_style
 from etaeff.report._words import counted, listed, number
 
 # Final values are means over this last share of the epochs.
@@ -25,7 +26,8 @@ def radius_law_rows(frames: Frames) -> pl.DataFrame:
 
     Returns:
         `random_labels`, `lr`, `wd`, `seed`, `layer`, `measured` (r⁴), `law`
-        (ηG/(λ(2 − ηλ))) and `settled`.
+        (ηG/(λ(2 − ηλ))), `decays` (ηλ times the steps) and
+        `settled`.
     """
     x = pl.col("lr") * pl.col("wd")
     arms = [grid(frames.trials, optimizer="sgd"), noisy(frames.trials, "sgd")]
@@ -40,12 +42,12 @@ def radius_law_rows(frames: Frames) -> pl.DataFrame:
     names = ["random_labels", "lr", "wd", "seed"]
     rows = final.join(trials.select("trial", "steps", *names), on="trial").with_columns(
         law=pl.col("lr") * pl.col("gradient") / (pl.col("wd") * (2 - x)),
-        settled=pl.col("steps") * x >= SETTLED,
+        decays=pl.col("steps") * x,
     )
     shown = [pl.col(name).is_finite() & (pl.col(name) > 0) for name in ("measured", "law")]
-    return rows.filter(shown).select(*names, "layer", "measured", "law", "settled").sort(
-        *names, "layer"
-    )  # fmt: skip
+    kept = rows.filter(shown).with_columns(settled=pl.col("decays") >= SETTLED)
+    columns = [*names, "layer", "measured", "law", "decays", "settled"]
+    return kept.select(columns).sort(*names, "layer")
 
 
 def noisy(trials: pl.DataFrame, optimizer: str) -> pl.DataFrame:
@@ -61,33 +63,47 @@ def labels_name(random_labels: float) -> str:
 
 @house_style()
 def radius_law_figure(rows: pl.DataFrame) -> Figure:
-    """One panel: law across, measurement up, and the line where both are equal."""
-    figure, (axes,) = panels(1, 1, 4.2)
-    ends = [rows.select(pl.min_horizontal(pl.col("measured", "law").min())).item() / 2,
-            rows.select(pl.max_horizontal(pl.col("measured", "law").max())).item() * 2]  # fmt: skip
-    axes.plot(ends, ends, color=INK, linewidth=0.9)
-    handles = [key("measured = law", INK, linewidth=0.9)]
-    for share, colour in _colours(rows).items():
-        marker = "o" if share == 0 else "^"
+    """Two panels: measurement against law, and their ratio against the length of the run."""
+    figure, (left, right) = panels(2, 2, 3.5, share_y="none")
+    handles = [key("as the law says", INK, linewidth=0.9)]
+    for share, (colour, marker) in _looks(rows).items():
         for settled in (False, True):
             own = rows.filter(pl.col("random_labels") == share, pl.col("settled") == settled)
-            axes.plot(own["law"], own["measured"], marker, color=colour, **_filling(settled))
+            look = {"color": colour, "markersize": 3.5, **_filling(settled)}
+            left.plot(own["law"], own["measured"], marker, **look)
+            right.plot(own["decays"], own["measured"] / own["law"], marker, **look)
         handles.append(key(labels_name(share), colour, marker, linestyle="none"))
     if not rows["settled"].all():
         handles.append(key("open: not settled", FAINT, "o", linestyle="none", **_filling(False)))
-    axes.set(xlim=ends, ylim=ends, xlabel=r"law: $\eta\,G\,/\,(\lambda\,(2-\eta\lambda))$",
-             ylabel=r"measured: mean $\|w\|^4$")  # fmt: skip
+    _against_law(left)
+    right.axhline(1, color=INK, linewidth=0.9, zorder=1)
+    right.axvline(SETTLED, color=FAINT, linewidth=0.9, linestyle=(0, (3, 2)), zorder=1)
+    right.set(xlabel=r"length of the run: $\eta\lambda\,\times$ steps", ylabel="measured / law")
+    right.set(xscale="log", yscale="log")
     for which in ("x", "y"):
-        log_axis(axes, which, most=8)
-    axes.set_aspect("equal")
-    figure.legend(handles=handles, loc="outside right upper")
+        log_axis(right, which, most=6)
+    legend_on_top(figure, handles)
     return figure
 
 
-def _colours(rows: pl.DataFrame) -> dict[float, str]:
+def _against_law(axes: Axes) -> None:
+    """The same limits both ways, and the line where measurement and law are equal."""
+    axes.set(xscale="log", yscale="log")
+    limits = np.array([axes.get_xlim(), axes.get_ylim()])
+    ends = (float(limits.min()), float(limits.max()))
+    axes.plot(ends, ends, color=INK, linewidth=0.9, zorder=1)
+    axes.set(xlim=ends, ylim=ends, xlabel=r"law: $\eta\,G\,/\,(\lambda\,(2-\eta\lambda))$",
+             ylabel=r"measured: mean $\|w\|^4$")  # fmt: skip
+    for which in ("x", "y"):
+        log_axis(axes, which, most=6)
+
+
+def _looks(rows: pl.DataFrame) -> dict[float, tuple[str, str]]:
+    """Colour and marker for each share of random labels."""
     shares = rows["random_labels"].unique().sort().to_list()
-    noise = dict(zip([s for s in shares if s > 0], (ORANGE, *CATEGORIES[2:]), strict=False))
-    return {0.0: BLUE, **noise} if 0 in shares else noise
+    noise = ((ORANGE, "^"), *zip(CATEGORIES[2:], MARKERS[3:], strict=False))
+    looks = dict(zip([s for s in shares if s > 0], noise, strict=False))
+    return {0.0: (BLUE, "o"), **looks} if 0 in shares else looks
 
 
 def _filling(settled: bool) -> dict[str, Any]:
@@ -115,12 +131,14 @@ def radius_law_seen(rows: pl.DataFrame) -> str:
 RADIUS_LAW: Final = Plot(
     name="radius-law",
     title="The radius at which SGD settles",
-    alt="Scatter chart: measured fourth power of the radius against its law, logarithmic.",
+    alt="Two scatter charts: fourth power of the radius against its law; their ratio over time.",
     look=(
         "Each point is one layer of one run under batch normalisation, over the last tenth of "
         "its epochs. G is the measured mean of ‖w‖²‖∇L‖², the squared gradient on the unit "
         "sphere. The law supposes that the gradient is mostly noise; random labels, which no "
-        "network of this size fits, keep it so. Runs count as settled after 5/(ηλ) steps."
+        "network of this size fits, keep it so."
+        "Decay needs some 1/(ηλ) steps: runs of five times that, the dashed line, count as "
+        "settled."
     ),
     claims=(4,),
     rows=radius_law_rows,

@@ -94,8 +94,8 @@ RESCALING: Final = Plot(
     alt="Dot charts, one for each normalisation: change of the outputs under scaling.",
     look=(
         "Trained SGD networks, all normalised weights times a factor, in float64; each point is "
-        "one network or several. A network that is scale-invariant keeps its outputs to rounding, near "
-        "10⁻¹⁶, or exactly (0, under the break). The ε in the normalisation breaks the "
+        "one network or several. A network that is scale-invariant keeps its outputs to rounding, "
+        "near 10⁻¹⁶, or exactly (0, under the break). The ε in the normalisation breaks the "
         "invariance for channels whose variance is not large against it."
     ),
     claims=(1, 9),

@@ -64,7 +64,7 @@ def sphere_figure(rows: pl.DataFrame) -> Figure:
     figure, axes = panels(len(names), 3, 2.2)
     for own_axes, name in zip(axes, names, strict=True):
         _panel(own_axes, rows.filter(pl.col("optimizer") == name), name)
-    error_axis(axes[0], [*rows["error"], *rows["guess"]])
+    error_axis(axes[0], rows)
     present = rows["arm"].unique().to_list()
     handles = [
         key(label, colour, marker, **line)
