@@ -19,6 +19,9 @@ WD_LABEL: Final = r"weight decay $\lambda$"
 LR_LABEL: Final = r"learning rate $\eta$"
 EFFECTIVE_LABEL: Final = r"effective learning rate $\eta_{\mathrm{eff}}$"
 ERROR_LABEL: Final = "test error, %"
+DIVERGED: Final = "diverged"
+# Share of the height that is left to × where trials diverged.
+_STRIP: Final = 0.14
 
 
 def panels(
@@ -34,24 +37,29 @@ def panels(
     return figure, grid[:count]
 
 
-def error_axis(axes: Axes, rows: pl.DataFrame) -> None:
-    """A logarithmic axis of errors in percent that holds all bars; linear if an error is 0."""
-    error, spread, guess = _percentages(rows)
+def error_axis(axes: Axes, rows: pl.DataFrame, *, log: bool = True) -> None:
+    """An axis of errors in percent that holds all bars, and over them a strip for ×.
+
+    It is logarithmic if it is asked for and no error is 0, else it begins at 0.
+    """
+    error, spread = _percentages(rows)
     up = np.nan_to_num(spread)
-    ends = np.concatenate([_lower(error, up), error + up, guess])
+    ends = np.concatenate([_lower(error, up), error + up])
     ends = ends[np.isfinite(ends)]
-    if not ends.size or ends.min() <= 0:
-        axes.set_ylim(bottom=0)
-        return
-    axes.set_ylim(ends.min() * 0.93, ends.max() * 1.08)
-    log_axis(axes, "y")
+    low, high = (ends.min(), ends.max()) if ends.size else (0.0, 1.0)
+    share = _STRIP / (1 - _STRIP) if rows["diverged"].sum() else 0.0
+    if log and low > 0:
+        low, high = low * 0.93, high * 1.08
+        axes.set_ylim(low, high * (high / low) ** share)
+        log_axis(axes, "y", highest=high)
+    else:
+        axes.set_ylim(0, 1.08 * (high or 1.0) * (1 + share))
 
 
 def _percentages(rows: pl.DataFrame) -> list[NDArray[np.float64]]:
-    """Errors, their standard deviations and those of guessing; NaN where there is none."""
+    """Errors and their standard deviations; NaN where there is none."""
     return [
-        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy()
-        for name in ("error", "spread", "guess")
+        rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in ("error", "spread")
     ]
 
 
@@ -61,25 +69,42 @@ def _lower(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[n
 
 
 def error_line(
-    axes: Axes, places: ArrayLike, rows: pl.DataFrame, *, colour: str, marker: str, **line: Any
+    axes: Axes,
+    places: ArrayLike,
+    rows: pl.DataFrame,
+    *,
+    colour: str,
+    marker: str,
+    level: int = 0,
+    **line: Any,
 ) -> None:
     """Means with their standard deviations over seeds, and × where a seed diverged.
+
+    The × stands in a strip over the axis: at the error of guessing it would take most of it.
 
     Args:
         axes: Where to draw.
         places: Horizontal position of each row.
-        rows: With columns `error`, `spread` and `guess`, in percent.
+        rows: With columns `error` and `spread`, in percent, and `diverged`.
         colour: Of line, markers and bars.
         marker: Of the means.
+        level: How many × may stand above this line's.
         line: Further properties of the line.
     """
     x = np.asarray(places, dtype=float)
-    error, spread, guess = _percentages(rows)
+    error, spread = _percentages(rows)
     up = np.nan_to_num(spread)
     down = error - _lower(error, up)
     axes.errorbar(x, error, yerr=(down, up), fmt="none", ecolor=colour, elinewidth=0.8, alpha=0.45)
     axes.plot(x, error, color=colour, marker=marker, **line)
-    axes.plot(x, guess, color=colour, marker="x", markersize=6, linestyle="none")
+    crosses = x[rows["diverged"].to_numpy() > 0]
+    if crosses.size:
+        heights = np.full(crosses.shape, 1 - (0.25 + 0.2 * level) * _STRIP)
+        to_axes = axes.get_xaxis_transform()
+        axes.plot(crosses, heights, "x", color=colour, markersize=5, label=DIVERGED,
+                  transform=to_axes)  # fmt: skip
+        axes.plot((0, 1), (1 - _STRIP,) * 2, color=FAINT, linewidth=0.7, linestyle=(0, (3, 2)),
+                  transform=axes.transAxes)  # fmt: skip
 
 
 def key(label: str, colour: str, marker: str = "", **line: Any) -> Line2D:
@@ -94,9 +119,17 @@ def lr_key(lr: float, colour: str, marker: str, *, first: bool, **line: Any) -> 
 
 def with_diverged(handles: Sequence[Artist], rows: pl.DataFrame) -> list[Artist]:
     """The entries, and one for × if a trial of `rows` diverged."""
+    return [*handles, _diverged_key()] if rows["diverged"].sum() else list(handles)
+
+
+def explain_diverged(figure: Figure, rows: pl.DataFrame) -> None:
+    """A legend for × alone, under panels that have legends of their own, if it is needed."""
     if rows["diverged"].sum():
-        return [*handles, key("diverged", FAINT, "x", linestyle="none", markersize=6)]
-    return list(handles)
+        figure.legend(handles=[_diverged_key()], loc="outside lower right")
+
+
+def _diverged_key() -> Line2D:
+    return key(DIVERGED, FAINT, "x", linestyle="none", markersize=6)
 
 
 def legend_above(axes: Axes, handles: Sequence[Artist], title: str, columns: int = 4) -> None:

@@ -15,7 +15,7 @@ from etaeff.report._claims import VERDICTS, JudgedClaim, JudgedFinding
 from etaeff.report._figures import Drawing
 from etaeff.report._frames import Frames
 from etaeff.report._interval import Scale, picture
-from etaeff.report._summary import how_it_was_run, study_title, tested
+from etaeff.report._summary import how_it_was_run, study_title, what_was_tested
 from etaeff.report._words import counted, expected, interval, listed, number
 
 MARKS: Final = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
@@ -45,7 +45,11 @@ def page(frames: Frames, drawings: Sequence[Drawing]) -> str:
     """The whole file."""
     folder = files("etaeff.report")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters |= {
         "number": number, "expected": expected, "interval": interval, "maths": maths,
@@ -61,7 +65,7 @@ def page(frames: Frames, drawings: Sequence[Drawing]) -> str:
     style = folder.joinpath("_page.css").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         title=study_title(frames),
-        tested=tested(frames),
+        tested=what_was_tested(frames),
         note=frames.specification.get("data note") or "",
         claims=frames.claims,
         verdict=overall(frames.claims),

@@ -42,7 +42,7 @@ def tick_label(value: float) -> str:
 
     Examples:
         >>> tick_label(0.003), tick_label(20.0), tick_label(1e-5), tick_label(3e6)
-        ('0.003', '20', '$10^{-5}$', '$3\\\\cdot 10^{6}$')
+        ('0.003', '20', '$10^{-5}$', '$3\\cdot 10^{6}$')
     """
     if 1e-3 <= value < 1e4:
         return f"{value:g}"
@@ -51,15 +51,23 @@ def tick_label(value: float) -> str:
     return f"${factor}10^{{{int(exponent)}}}$"
 
 
-def log_axis(axes: Axes, which: str, most: int = 7) -> None:
-    """Make one axis logarithmic, with at most so many ticks within its present limits."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
+def log_axis(axes: Axes, which: str, most: int = 7, *, highest: float = math.inf) -> None:
+    """Make one axis logarithmic, with at most so many ticks within its present limits.
+
+    Args:
+        axes: Where to draw.
+        which: `"x"` or `"y"`.
+        most: Number of ticks.
+        highest: No tick is above this.
+    """
     if which == "x":
         axes.set_xscale("log")
+        low, high = sorted(axes.get_xlim())
     else:
         axes.set_yscale("log")
-    low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
-    mark(axis, {tick: tick_label(tick) for tick in log_ticks(low, high, most)})
+        low, high = sorted(axes.get_ylim())
+    ticks = log_ticks(low, min(high, highest), most)
+    mark(axes.xaxis if which == "x" else axes.yaxis, {tick: tick_label(tick) for tick in ticks})
 
 
 def mark(axis: Axis, labels: dict[float, str]) -> None:

@@ -20,6 +20,9 @@ PLAIN: Final[Mapping[str, Any]] = {
     "schedule": "constant",
 }
 
+# What a decay of 0 makes meaningless.
+DECAYED: Final = ("decay_weights", "decay_head", "decay_gains")
+
 
 def select(trials: pl.DataFrame, *, free: Collection[str] = (), **changed: Any) -> pl.DataFrame:
     """The trials that are `PLAIN` but for what is `changed`.
@@ -30,8 +33,12 @@ def select(trials: pl.DataFrame, *, free: Collection[str] = (), **changed: Any) 
         changed: Columns and the values that they must have instead of the plain ones.
     """
     wanted = {**PLAIN, **changed}
+    # A trial without decay is one trial, whatever the decay would have acted on.
+    undecayed = pl.col("wd") == 0
     return trials.filter(
-        pl.col(name).eq_missing(pl.lit(value)) for name, value in wanted.items() if name not in free
+        pl.col(name).eq_missing(pl.lit(value)) | (undecayed & pl.lit(name in DECAYED))
+        for name, value in wanted.items()
+        if name not in free
     )
 
 
@@ -54,7 +61,7 @@ def by_setting(trials: pl.DataFrame, *keys: str) -> pl.DataFrame:
     Returns:
         The columns `keys`, then `error` and `spread` (mean and standard deviation of the test
         error over the seeds that did not diverge, percent), `effective_lr` (geometric mean),
-        `seeds`, `diverged` (how many did) and `guess` (their error, that of guessing, percent).
+        `seeds` (all of them) and `diverged` (how many did).
     """
     diverged = pl.col("diverged_epoch").is_not_null()
     error = 100 * pl.col("test_error")
@@ -67,7 +74,6 @@ def by_setting(trials: pl.DataFrame, *keys: str) -> pl.DataFrame:
         effective_lr=rate.log().mean().exp(),
         seeds=pl.len().cast(pl.Int64),
         diverged=diverged.sum().cast(pl.Int64),
-        guess=error.filter(diverged).max(),
     )
     return rows.sort(keys)
 

@@ -41,7 +41,7 @@ def study_title(frames: Frames) -> str:
     return TITLES.get(name, name)
 
 
-def tested(frames: Frames) -> str:
+def what_was_tested(frames: Frames) -> str:
     """One sentence: how many networks of which kind, on which data, with how many seeds."""
     trials = frames.trials
     kind = " and ".join(

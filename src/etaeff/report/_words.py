@@ -32,7 +32,9 @@ def number(value: float | None, digits: int = 3) -> str:
         return "not known"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    if value == 0:  # or −0
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
         text = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
         return text.replace("-", "−")
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")

@@ -33,9 +33,12 @@ def train_all(
         StudyError: If a process dies.
     """
     context = multiprocessing.get_context("spawn")  # a forked torch may hang
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(data,))
+    ours: set[multiprocessing.process.BaseProcess] = set()
     try:
         futures = {pool.submit(_train, stack): stack for stack in stacks}
+        ours = set(multiprocessing.active_children()) - others
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
@@ -44,7 +47,7 @@ def train_all(
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        for process in ours:
             process.terminate()
 
 

@@ -12,7 +12,13 @@ import polars as pl
 
 from etaeff.studies._claims import Measure, Measured
 from etaeff.studies._results import Results
-from etaeff.studies._statistics import largest_difference, power_law, seed_interval, unexplained
+from etaeff.studies._statistics import (
+    Estimate,
+    largest_difference,
+    power_law,
+    seed_interval,
+    unexplained,
+)
 from etaeff.theory import sgd_radius
 
 SeedStatistic = Callable[[Results], float]
@@ -20,6 +26,7 @@ SeedStatistic = Callable[[Results], float]
 # Runs of fewer steps than this many times 1/x are not counted as settled; x is the share of
 # the weight that decay takes in a step.
 SETTLED: Final = 5.0
+UNKNOWN: Final = Estimate(math.nan, math.nan, math.nan)
 # In float32 the mean radius may fall by this share of itself through rounding alone.
 ROUNDING: Final = 1e-6
 
@@ -55,6 +62,8 @@ def difference(
 
     def measure(results: Results) -> Measured:
         scale = 100.0 if column == "test_error" else 1.0
+        if results.trials["diverged_epoch"].is_not_null().all():
+            return Measured(UNKNOWN, (0.0, math.inf), "All trials diverged.")
         rows = results.trials.sort(*settings, "seed").with_columns(pl.col(column) * scale)
         groups = rows.group_by(*settings, maintain_order=True).agg(column)
         estimate, limit = largest_difference(groups[column].to_list())
@@ -62,7 +71,8 @@ def difference(
             f"{_setting(row[:-1])}: {np.mean(row[-1]):.3g}" for row in groups.iter_rows()
         )
         note = f"Means by {', '.join(settings)}: {means}. Two seeds differ by up to {limit:.2g}."
-        return Measured(estimate, (0.0, limit) if claim == "same" else (limit, math.inf), note)
+        past = (math.nextafter(limit, math.inf), math.inf)  # so that none is no difference
+        return Measured(estimate, (0.0, limit) if claim == "same" else past, note)
 
     return measure
 
@@ -117,7 +127,9 @@ def settled(results: Results) -> pl.DataFrame:
         x=pl.when(pl.col("optimizer").is_in(["adam", "rmsprop"])).then(divided).otherwise(x)
     )
     # A run counts whole or not at all, so that every layer has the same settings.
-    return rows.filter((pl.col("steps") * pl.col("x") >= SETTLED).all().over("trial"))
+    return rows.filter(
+        (pl.col("steps") * pl.col("x") >= SETTLED).fill_null(value=False).all().over("trial")
+    )
 
 
 def equilibrium_slope(column: str, predictor: Literal["lr", "wd"]) -> SeedStatistic:
@@ -196,13 +208,14 @@ def invariance(results: Results) -> Measured:
         return _mean([rows.rescalings.filter(which)["change"].max()])
 
     changes = [largest(own, ~own_eps) for own in results.by_seed.values()]
-    defects = results.rescalings.filter(own_eps).group_by("factor").agg(pl.col("change").max())
+    measured = results.rescalings.drop_nulls("change")
+    defects = measured.filter(own_eps).group_by("factor").agg(pl.col("change").max())
     shown = ", ".join(
         f"{value:.1e} at ×{factor:g}" for factor, value in defects.sort("factor").rows()
     )
     return Measured(
         seed_interval(changes),
-        (0.0, 1e-9),
+        (-math.inf, 1e-9),  # an interval around almost nothing may reach below zero
         f"With the network's own ε = {_mean([results.rescalings['eps'].max()]):.0e}: {shown}.",
     )
 

@@ -44,7 +44,8 @@ def seed_interval(values: ArrayLike, *, ratio: bool = False) -> Estimate:
     x = np.asarray(values, dtype=float)
     if ratio:
         logs = seed_interval(np.log(x[x > 0]))
-        return Estimate(*(math.exp(v) for v in logs))
+        with np.errstate(over="ignore"):  # an end that is past all numbers is infinite
+            return Estimate(*np.exp(logs).tolist())
     x = x[np.isfinite(x)]
     if x.size < 2:
         return Estimate(float(x[0]) if x.size else math.nan, math.nan, math.nan)

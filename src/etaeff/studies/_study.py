@@ -103,7 +103,7 @@ def run_study(
     for argument, value in (("seeds", seeds), ("workers", workers)):
         if value is not None and value < 1:
             raise UsageError(f"`{argument}` must be at least 1, got {value}.")
-    source = data or PRESETS[preset].data
+    source = data if data is not None else PRESETS[preset].data
     if source is None:
         raise UsageError(
             f"Preset '{preset}' needs a data set: give the directory of Fashion-MNIST, MNIST or "
@@ -115,7 +115,7 @@ def run_study(
     trials = needed_trials(claims)
     specification = _specification(name, plan, dataset, trials)
     with _locked(out), _store(out, specification, trials) as store:
-        where = source if source == dataset.name else str(Path(source).resolve())
+        where = source if source == "digits" else str(Path(source).resolve())
         store.set_meta("source", where)
         _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
         results = collect(store, dataset.train_x.shape[1:], dataset.classes)
@@ -177,7 +177,10 @@ def _specification(name: str, plan: Plan, data: Dataset, trials: list[Trial]) ->
 def _locked(out: Path) -> Iterator[None]:
     """Hold the folder `out`, which is made if it is absent. The lock dies with the process."""
     _refuse_foreign(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
     try:
         with FileLock(out / LOCK, timeout=1):
             yield

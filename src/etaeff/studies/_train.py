@@ -128,7 +128,10 @@ class _Stack:
             shuffled = {seed: rng.permutation(n) for seed, rng in orders.items()}
             order = torch.from_numpy(np.stack([shuffled[trial.seed] for trial in self.trials]))
             batches = order.split(self.trials[0].batch_size, dim=1)[: min(per_epoch, steps - begin)]
-            losses = [self.step(batch, begin + i) for i, batch in enumerate(batches)]
+            losses = [
+                self.step(batch, begin + i, measured=i % MEASURE_EVERY == 0)
+                for i, batch in enumerate(batches)
+            ]
             # One by one: the order of a reduction in torch depends on the size of the stack.
             train_loss = sum(losses[1:], start=losses[0]) / len(losses)
             layers = {
@@ -137,16 +140,16 @@ class _Stack:
             all_losses = torch.stack([train_loss, *self.test()]).tolist()
             yield EpochMeans(begin + len(batches), all_losses, layers)
 
-    def step(self, batch: Tensor, step: int) -> Tensor:
+    def step(self, batch: Tensor, step: int, *, measured: bool) -> Tensor:
         """One optimiser step on examples `batch` (T, B); the loss of each trial before it."""
         factors = [schedule_factor(t.schedule, step, t.steps) for t in self.trials]
         loss, gradients = self.gradients(self.train_x[batch], self.train_y.gather(1, batch))
-        measured = self.meters if step % MEASURE_EVERY == 0 else {}
-        for name, meter in measured.items():
+        meters = self.meters if measured else {}
+        for name, meter in meters.items():
             meter.before(self.parameters[name], gradients[name], factors)
         self.optimizer.step(gradients.values(), factors)
         self.project()
-        for name, meter in measured.items():
+        for name, meter in meters.items():
             meter.after(self.parameters[name])
         return loss
 
@@ -168,9 +171,10 @@ class _Stack:
             )
             targets = y.expand(len(self.trials), -1)
             loss = loss + F.cross_entropy(out, targets, reduction="none").sum(dim=1)
-            # Not argmax, which takes ten times as long along this axis.
-            of_target = out.gather(1, targets.unsqueeze(1)).squeeze(1)
-            wrong = wrong + (of_target < out.amax(dim=1)).sum(dim=1)
+            # Right is what has its target's output above all others. Not argmax, which takes
+            # ten times as long along this axis, and which would call a tie right.
+            not_below = out >= out.gather(1, targets.unsqueeze(1))
+            wrong = wrong + (not_below.sum(dim=1) != 1).sum(dim=1)
         return loss / count, wrong / count
 
     def output_change(self, factor: float, eps: float) -> Tensor:

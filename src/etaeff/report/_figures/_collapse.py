@@ -1,6 +1,6 @@
 """The test error against the effective learning rate: does one curve hold all η and λ?"""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -77,7 +77,7 @@ def _points(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
     shown = rows.filter(pl.col("error").is_null() | pl.col("effective_lr").is_not_null())
     for (wd, rank), own in shown.group_by("wd", "rank", maintain_order=True):
         marker = MARKERS[int(str(rank)) % len(MARKERS)]
-        look = {"colour": colours[float(str(wd))], "marker": marker}
+        look: dict[str, Any] = {"colour": colours[float(str(wd))], "marker": marker}
         error_line(axes, own.select(places).to_series(), own, linestyle="none", **look)
 
 

@@ -55,7 +55,8 @@ def initial_scale_figure(rows: pl.DataFrame) -> Figure:
     for own_axes, name in zip(axes, names, strict=True):
         for fixed, (_, colour, marker) in ARMS.items():
             own = rows.filter(pl.col("optimizer") == name, pl.col("sphere") == fixed)
-            error_line(own_axes, own["init_scale"], own, colour=colour, marker=marker)
+            look: dict[str, Any] = {"colour": colour, "marker": marker, "level": int(fixed)}
+            error_line(own_axes, own["init_scale"], own, **look)
         own_axes.set(xscale="log", xlabel="scale of the initial weights")
         _scale_ticks(own_axes, rows["init_scale"].unique().sort().to_list())
         own_axes.set_title(optimizer_name(name))
@@ -88,7 +89,7 @@ def gains_figure(rows: pl.DataFrame) -> Figure:
     axes.set_xticks(range(len(wds)), [f"{wd:g}" for wd in wds])
     axes.set(xlim=(-0.6, len(wds) - 0.4), xlabel=WD_LABEL, ylabel=ERROR_LABEL)
     axes.grid(visible=False, axis="x")
-    axes.set_ylim(bottom=0)
+    error_axis(axes, rows, log=False)
     figure.legend(
         handles=with_diverged(handles, rows), title="penalised", loc="outside right upper"
     )

@@ -1,6 +1,6 @@
 """The test error against λ, a line for each η: the free grid, and the one without normalisation."""
 
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 from matplotlib.artist import Artist
@@ -12,10 +12,10 @@ from etaeff.report._axes import (
     WD_LABEL,
     error_axis,
     error_line,
+    explain_diverged,
     legend_above,
     lr_key,
     panels,
-    with_diverged,
 )
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
@@ -41,6 +41,7 @@ def error_against_wd_figure(rows: pl.DataFrame) -> Figure:
         own = rows.filter(pl.col("optimizer") == name)
         draw_lines(own_axes, own, optimizer_name(name), own["lr"].unique().sort().to_list())
     error_axis(axes[0], rows)
+    explain_diverged(figure, rows)
     figure.supylabel(ERROR_LABEL, fontsize="medium")
     figure.supxlabel(WD_LABEL, fontsize="medium")
     return figure
@@ -54,10 +55,11 @@ def draw_lines(axes: Axes, rows: pl.DataFrame, title: str, lrs: list[float]) -> 
     for lr in rows["lr"].unique().sort():
         own = rows.filter(pl.col("lr") == lr).sort("wd")
         colour, marker = looks[lr]
-        error_line(axes, scale(own["wd"]), own, colour=colour, marker=marker)
+        look: dict[str, Any] = {"colour": colour, "marker": marker, "level": len(handles)}
+        error_line(axes, scale(own["wd"]), own, **look)
         handles.append(lr_key(lr, colour, marker, first=not handles))
     scale.decorate(axes)
-    legend_above(axes, with_diverged(handles, rows), title)
+    legend_above(axes, handles, title)
 
 
 def error_against_wd_seen(rows: pl.DataFrame) -> str:
@@ -95,6 +97,7 @@ def control_figure(rows: pl.DataFrame) -> Figure:
         own_axes.set_xlabel(WD_LABEL)
     error_axis(axes[0], rows)
     axes[0].set_ylabel(ERROR_LABEL)
+    explain_diverged(figure, rows)
     return figure
 
 

@@ -68,6 +68,6 @@ def diverged_sentence(rows: pl.DataFrame) -> str:
     if not diverged:
         return f"None of the {counted(trials, 'trial')} diverged."
     return (
-        f"Of {counted(trials, 'trial')}, {diverged} diverged; × marks them, at the error of "
-        "guessing, and the means are those of the others."
+        f"Of {counted(trials, 'trial')}, {diverged} diverged and so did no better than guessing: × "
+        "marks their settings, and the means are those of the other seeds."
     )

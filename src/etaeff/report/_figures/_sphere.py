@@ -79,9 +79,10 @@ def sphere_figure(rows: pl.DataFrame) -> Figure:
 
 def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
     scale = ZeroLog.of(rows["wd"])
-    for arm, (_, colour, marker, line) in ARMS.items():
+    for level, (arm, (_, colour, marker, line)) in enumerate(ARMS.items()):
+        look: dict[str, Any] = {"colour": colour, "marker": marker, "level": level, **line}
         own = rows.filter(pl.col("arm") == arm).sort("wd")
-        error_line(axes, scale(own["wd"]), own, colour=colour, marker=marker, **line)
+        error_line(axes, scale(own["wd"]), own, **look)
     scale.decorate(axes)
     lrs = [
         f"{lr:g} {word}"
@@ -102,9 +103,11 @@ def sphere_seen(rows: pl.DataFrame) -> str:
         own = dict(spreads.filter(pl.col("optimizer") == name).select("arm", "spread").rows())
         parts = [f"{number(own[arm], 2)} {_IN_WORDS[arm]}" for arm in _IN_WORDS if arm in own]
         texts.append(f"{optimizer_name(name)} {listed(parts)}")
+    # At λ = 0 it is the same trials that stand for both arms of the sphere.
+    different = rows.filter((pl.col("arm") != "head") | (pl.col("wd") > 0))
     return (
         f"Difference between the largest and the smallest mean error, in points: "
-        f"{'; '.join(texts)}. {diverged_sentence(rows)}"
+        f"{'; '.join(texts)}. {diverged_sentence(different)}"
     )
 
 

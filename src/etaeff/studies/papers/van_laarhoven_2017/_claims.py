@@ -108,7 +108,7 @@ def no_regularising_effect(plan: Plan) -> Claim:
             "sgd, free, equal ηλ: same η_eff",
             "decades between the final η_eff of the settings",
             pair,
-            per_seed(effective_lr_span(), (0.0, 0.1)),
+            per_seed(effective_lr_span(), (-math.inf, 0.1)),
             "decades",
         )
     )

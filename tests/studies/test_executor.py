@@ -1,0 +1,114 @@
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import psutil
+import pytest
+
+from etaeff.errors import StudyError
+from etaeff.records import Trial
+from etaeff.studies._datasets import Dataset
+from etaeff.studies._executor import train_all
+
+RNG = np.random.default_rng(0)
+DATA = Dataset(
+    name="toy",
+    classes=2,
+    train_x=RNG.standard_normal((40, 1, 3, 3)).astype(np.float32),
+    train_y=np.arange(40) % 2,
+    test_x=RNG.standard_normal((20, 1, 3, 3)).astype(np.float32),
+    test_y=np.arange(20) % 2,
+    fingerprint="0" * 64,
+    note="",
+)
+
+
+def stacks(count, steps=4):
+    trials = [
+        Trial(data="toy", train_size=40, batch_size=10, width=4, lr=0.1, steps=steps, seed=seed)
+        for seed in range(2 * count)
+    ]
+    return [tuple(trials[2 * i : 2 * i + 2]) for i in range(count)]
+
+
+def workers():
+    """The processes of a pool that this one drives."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie has no command line
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def bystander():
+    """A process of the program's own, that has nothing to do with the study."""
+    return multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), daemon=True)
+
+
+def test_every_stack_is_trained_once_and_comes_with_its_rows_and_others_are_left_alone():
+    other = bystander()
+    other.start()
+    try:
+        wanted = stacks(3)
+        found = list(train_all(wanted, DATA, 1))
+        assert sorted(stack[0].seed for stack, _ in found) == [0, 2, 4]
+        for stack, results in found:
+            assert [row.trial for row in results.outcomes] == [trial.id for trial in stack]
+            assert {row.trial for row in results.epochs} == {trial.id for trial in stack}
+        # Its own workers have gone, and nobody else's.
+        ours = [child for child in workers() if child.pid != other.pid]
+        _, alive = psutil.wait_procs(ours, timeout=20)
+        assert alive == []
+        other.join(timeout=1)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
+
+
+def test_a_worker_that_dies_is_a_sentence():
+    training = train_all(stacks(40, steps=300), DATA, 1)
+    next(training)
+    (worker,) = workers()
+    worker.kill()
+    with pytest.raises(StudyError) as refused:
+        list(training)
+    assert str(refused.value) == (
+        "A worker process died, perhaps for want of memory. The finished trials are kept."
+    )
+
+
+def test_a_worker_that_dies_when_it_starts_is_a_sentence():
+    with pytest.raises(StudyError, match="A worker process died"):
+        list(train_all(stacks(1), replace(DATA, note=Deadly()), 1))
+
+
+def test_workers_end_with_a_caller_that_stops_listening():
+    training = train_all(stacks(40, steps=300), DATA, 1)
+    next(training)
+    running = workers()
+    assert len(running) == 1
+    training.close()
+    _, alive = psutil.wait_procs(running, timeout=20)
+    assert alive == []
+
+
+def test_the_driving_process_loads_no_torch():
+    code = (
+        "import etaeff.studies._executor, etaeff.studies._study, sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
