@@ -79,9 +79,11 @@ class StackedOptimizer:
         for p, d, gradient, decay in zip(
             self._tensors, self._directions, gradients, self._decays, strict=True
         ):
+            # A copy in any case: torch's Nesterov overwrites the gradient that it is given.
             if decay is not None and not self._rule.decoupled:
-                gradient = torch.addcmul(gradient, decay, p)
-            d.grad = gradient
+                d.grad = torch.addcmul(gradient, decay, p)
+            else:
+                d.grad = gradient.clone()
             d.zero_()
         self._inner.step()
         scheduled = any(factor != 1.0 for factor in factors)

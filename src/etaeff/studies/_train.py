@@ -140,7 +140,7 @@ class _Stack:
             all_losses = torch.stack([train_loss, *self.test()]).tolist()
             yield EpochMeans(begin + len(batches), all_losses, layers)
 
-    def step(self, batch: Tensor, step: int, *, measured: bool) -> Tensor:
+    def step(self, batch: Tensor, step: int, *, measured: bool = False) -> Tensor:
         """One optimiser step on examples `batch` (T, B); the loss of each trial before it."""
         factors = [schedule_factor(t.schedule, step, t.steps) for t in self.trials]
         loss, gradients = self.gradients(self.train_x[batch], self.train_y.gather(1, batch))
