@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from itertools import product
 
 import polars as pl
 import pytest
 
 from etaeff.records import Trial
+from etaeff.report import write_report
 from etaeff.report._claims import read_claims
 from etaeff.report._frames import EPOCH_COLUMNS, RESCALE_COLUMNS, TRIAL_COLUMNS, Frames
 
@@ -161,17 +163,26 @@ def whole_study(make):
     return make.frames(trials, rescalings=rescale_frame(trials, changes))
 
 
-@pytest.fixture
-def write_study(tmp_path, make):
+def write(folder, frames, values=None):
     """Write a study's files into a folder and return it."""
+    frames.trials.write_parquet(folder / "results.parquet")
+    frames.epochs.write_parquet(folder / "epochs.parquet")
+    if not frames.rescalings.is_empty():
+        frames.rescalings.write_parquet(folder / "rescalings.parquet")
+    text = json.dumps(content() if values is None else values)
+    (folder / "claims.json").write_text(text, encoding="utf-8")
+    return folder
 
-    def write(frames, values=None):
-        frames.trials.write_parquet(tmp_path / "results.parquet")
-        frames.epochs.write_parquet(tmp_path / "epochs.parquet")
-        if not frames.rescalings.is_empty():
-            frames.rescalings.write_parquet(tmp_path / "rescalings.parquet")
-        text = json.dumps(make.content() if values is None else values)
-        (tmp_path / "claims.json").write_text(text, encoding="utf-8")
-        return tmp_path
 
-    return write
+@pytest.fixture
+def write_study(tmp_path):
+    """As `write`, into the test's own folder."""
+    return partial(write, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def reported(whole_study, tmp_path_factory):
+    """The folder of the study with all figures, and its report."""
+    folder = write(tmp_path_factory.mktemp("study"), whole_study)
+    write_report(folder)
+    return folder

@@ -7,9 +7,9 @@ import pytest
 from etaeff.records import ClaimRecord, Finding, Trial
 from etaeff.studies._export import export
 
-UNKNOWN = dict(estimate=math.nan, low=math.nan, high=math.nan,
-               expected_low=-math.inf, expected_high=math.inf)  # fmt: skip
-KNOWN = dict(estimate=0.25, low=0.24, high=0.26, expected_low=0.2, expected_high=0.3)
+UNKNOWN = {"estimate": math.nan, "low": math.nan, "high": math.nan,
+           "expected_low": -math.inf, "expected_high": math.inf}  # fmt: skip
+KNOWN = {"estimate": 0.25, "low": 0.24, "high": 0.26, "expected_low": 0.2, "expected_high": 0.3}
 
 
 def claim(number, *numbers):

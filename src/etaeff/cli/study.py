@@ -125,8 +125,9 @@ def run(
 
     from etaeff.cli._progress import shown_progress
     from etaeff.errors import StudyError
-    from etaeff.report import write_report
+    from etaeff.report import check_extras, write_report
 
+    check_extras()
     try:
         with shown_progress(Console(stderr=True), quiet=quiet) as listener:
             claims = study(listener)

@@ -4,6 +4,6 @@ A figure is `…_rows(frames)`, which makes a frame, then `…_figure(rows)`, wh
 no torch, and the packages of the extra `report` only when a report is written.
 """
 
-from etaeff.report._report import write_report
+from etaeff.report._report import check_extras, write_report
 
-__all__ = ["write_report"]
+__all__ = ["check_extras", "write_report"]

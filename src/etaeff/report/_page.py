@@ -32,7 +32,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Shown:
     """A figure of the page, and the claims that it bears on."""
 
     number: int
@@ -43,14 +43,32 @@ class Figure:
 
 def page(frames: Frames, drawings: Sequence[Drawing]) -> str:
     """The whole file."""
-    folder = files("etaeff.report")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    return (
+        _environment()
+        .from_string(_file("_template.html.j2"))
+        .render(
+            title=study_title(frames),
+            tested=what_was_tested(frames),
+            note=frames.specification.get("data note") or "",
+            claims=frames.claims,
+            verdict=overall(frames.claims),
+            figures=numbered(drawings, frames.claims),
+            left_out=[drawing.plot for drawing in drawings if drawing.svg is None],
+            run=how_it_was_run(frames),
+            style=Markup(_file("_page.css")),
+        )
     )
+
+
+def _file(name: str) -> str:
+    return files("etaeff.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
     environment.filters |= {
         "number": number, "expected": expected, "interval": interval, "maths": maths,
     }  # fmt: skip
@@ -61,19 +79,7 @@ def page(frames: Frames, drawings: Sequence[Drawing]) -> str:
         "groups": groups,
         "marks": MARKS,
     }
-    template = folder.joinpath("_template.html.j2").read_text(encoding="utf-8")
-    style = folder.joinpath("_page.css").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        title=study_title(frames),
-        tested=what_was_tested(frames),
-        note=frames.specification.get("data note") or "",
-        claims=frames.claims,
-        verdict=overall(frames.claims),
-        figures=numbered(drawings, frames.claims),
-        left_out=[drawing.plot for drawing in drawings if drawing.svg is None],
-        run=how_it_was_run(frames),
-        style=Markup(style),
-    )
+    return environment
 
 
 def maths(text: str) -> Markup:
@@ -137,11 +143,11 @@ def groups(claim: JudgedClaim, *, holding: bool) -> list[Group]:
     ]
 
 
-def numbered(drawings: Sequence[Drawing], claims: Sequence[JudgedClaim]) -> list[Figure]:
+def numbered(drawings: Sequence[Drawing], claims: Sequence[JudgedClaim]) -> list[Shown]:
     """The figures that were drawn, with their numbers on the page."""
     drawn = [(drawing, drawing.svg) for drawing in drawings if drawing.svg is not None]
     return [
-        Figure(i, drawing, data_address(svg),
+        Shown(i, drawing, data_address(svg),
                tuple(claim for claim in claims if claim.number in drawing.plot.claims))
         for i, (drawing, svg) in enumerate(drawn, 1)
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etaeff.errors import import_extra
+from etaeff.errors import StudyError, import_extra
 from etaeff.records import write_atomically
 
 if TYPE_CHECKING:
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 NEEDS: Final = ("polars", "matplotlib", "jinja2")
 REPORT: Final = "report.html"
 FIGURES: Final = "figures"
+
+
+def check_extras() -> None:
+    """Raise `MissingExtraError` now, not after hours of training, if no report can be made."""
+    for package in NEEDS:
+        import_extra(package, "report")
 
 
 def write_report(folder: Path) -> Path:
@@ -40,8 +46,7 @@ def write_report(folder: Path) -> Path:
         etaeff.errors.StudyError: There is no finished study in 'no such folder': \
 'results.parquet' is missing.
     """
-    for package in NEEDS:
-        import_extra(package, "report")
+    check_extras()
     # Not at the top: `import etaeff.report` must be fast and work without the extra.
     from etaeff.report._figures import draw
     from etaeff.report._frames import read_frames
@@ -57,7 +62,10 @@ def write_report(folder: Path) -> Path:
 
 
 def _write_figures(folder: Path, drawings: Sequence["Drawing"]) -> None:
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise StudyError(f"'{folder}' must be a folder for the figures, and is a file.") from error
     for drawing in drawings:
         for suffix, content in (("svg", drawing.svg), ("png", drawing.png)):
             path = folder / f"{drawing.plot.name}.{suffix}"

@@ -55,6 +55,12 @@ def grid(trials: pl.DataFrame, **changed: Any) -> pl.DataFrame:
     return most.filter(pl.col("steps") == pl.col("steps").max().over(arm)).drop("settings")
 
 
+def noisy(trials: pl.DataFrame, optimizer: str) -> pl.DataFrame:
+    """The trials of an optimiser on partly random labels."""
+    arm = select(trials, free=["random_labels"], optimizer=optimizer)
+    return arm.filter(pl.col("random_labels") > 0)
+
+
 def by_setting(trials: pl.DataFrame, *keys: str) -> pl.DataFrame:
     """A row for each setting of `keys`, in their order: what its seeds gave.
 

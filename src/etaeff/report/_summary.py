@@ -10,14 +10,11 @@ from etaeff.records import Trial
 from etaeff.report._frames import Frames
 from etaeff.report._words import counted, number
 
-TITLES: Final = {
-    "paper": "L2 Regularization versus Batch and Weight Normalization (van Laarhoven 2017)"
-}
 _NETWORKS: Final = {
     "mlp": "perceptrons with two normalised hidden layers of {width} units",
     "conv": "networks of four convolutions, the first of {width} channels",
 }
-_UNNAMED: Final = ("study", "data note")
+_UNNAMED: Final = ("study", "title", "data note", "seeds")
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,7 @@ class Run:
 
     Attributes:
         specification: Names and values of what defines it.
-        settings: The names of what is said of each session, and its values session by session.
+        sessions: What is said of each session: a name, and a value for each of them.
         diverged: A sentence about trials that diverged.
     """
 
@@ -37,8 +34,7 @@ class Run:
 
 def study_title(frames: Frames) -> str:
     """What was studied."""
-    name = str(frames.specification.get("study", "a study"))
-    return TITLES.get(name, name)
+    return str(frames.specification.get("title", "A study"))
 
 
 def what_was_tested(frames: Frames) -> str:
@@ -74,6 +70,7 @@ def how_it_was_run(frames: Frames) -> Run:
         for name, value in frames.specification.items()
         if name not in _UNNAMED and value is not None
     ]
+    specification.append(("seeds per setting", _seeds(frames.trials)))
     sizes = ("batch_size", "steps", "train_size", "width")
     specification += [
         (name.replace("_", " "), ", ".join(str(v) for v in frames.trials[name].unique().sort()))

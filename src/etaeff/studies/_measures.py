@@ -26,6 +26,12 @@ SeedStatistic = Callable[[Results], float]
 # Runs of fewer steps than this many times 1/x are not counted as settled; x is the share of
 # the weight that decay takes in a step.
 SETTLED: Final = 5.0
+SYMBOLS: Final = {
+    "lr": "η",
+    "wd": "λ",
+    "init_scale": "initial scale",
+    "decay_gains": "penalised gains",
+}
 UNKNOWN: Final = Estimate(math.nan, math.nan, math.nan)
 # In float32 the mean radius may fall by this share of itself through rounding alone.
 ROUNDING: Final = 1e-6
@@ -70,7 +76,8 @@ def difference(
         means = ", ".join(
             f"{_setting(row[:-1])}: {np.mean(row[-1]):.3g}" for row in groups.iter_rows()
         )
-        note = f"Means by {', '.join(settings)}: {means}. Two seeds differ by up to {limit:.2g}."
+        names = ", ".join(SYMBOLS.get(setting, setting) for setting in settings)
+        note = f"Means by {names}: {means}. Two seeds differ by up to {limit:.2g}."
         past = (math.nextafter(limit, math.inf), math.inf)  # so that none is no difference
         return Measured(estimate, (0.0, limit) if claim == "same" else past, note)
 

@@ -160,6 +160,7 @@ def _specification(name: str, plan: Plan, data: Dataset, trials: list[Trial]) ->
     """What must agree for two runs to be the same study. Plain JSON values."""
     return {
         "study": name,
+        "title": STUDIES[name][0],
         "preset": plan.preset.name,
         "data": data.name,
         "data note": data.note,
@@ -226,6 +227,8 @@ def _store(out: Path, specification: Mapping[str, Any], trials: list[Trial]) -> 
         for key, value in specification.items()
         if found.get(key) != value
     ]
+    # A fingerprint says something only where nothing that it is taken from differs.
+    differing = [text for text in differing if "fingerprint" not in text] or differing
     if differing:
         raise StudyMismatchError(
             f"'{out}' holds the results of another study ({'; '.join(differing)}). Give another "

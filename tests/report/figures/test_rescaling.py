@@ -43,7 +43,7 @@ def test_figure_has_a_panel_for_each_norm_and_a_place_for_zero(make):
 
 def test_seen_has_the_largest_change(make):
     said = rescaling_seen(rescaling_rows(study(make)))
-    assert "batch norm. 0.002 with its own ε, 1 × 10⁻¹⁶ without" in said
+    assert "batch norm. 0.002 with its own ε, 1 × 10⁻¹⁶ with ε = 1 × 10⁻³⁰" in said
 
 
 def test_without_the_table_there_are_no_rows(make):

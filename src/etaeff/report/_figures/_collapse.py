@@ -75,9 +75,9 @@ def _points(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
     measured = rows["effective_lr"].drop_nulls().to_list()
     places = pl.col("effective_lr").fill_null(max(measured, default=1.0))
     shown = rows.filter(pl.col("error").is_null() | pl.col("effective_lr").is_not_null())
-    for (wd, rank), own in shown.group_by("wd", "rank", maintain_order=True):
-        marker = MARKERS[int(str(rank)) % len(MARKERS)]
-        look: dict[str, Any] = {"colour": colours[float(str(wd))], "marker": marker}
+    for wd, rank in shown.select("wd", "rank").rows():
+        own = shown.filter(pl.col("wd") == wd, pl.col("rank") == rank)
+        look: dict[str, Any] = {"colour": colours[wd], "marker": MARKERS[rank % len(MARKERS)]}
         error_line(axes, own.select(places).to_series(), own, linestyle="none", **look)
 
 
@@ -88,7 +88,10 @@ def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
                         loc="upper left", bbox_to_anchor=(0, 1.1))  # fmt: skip
     axes.add_artist(first)
     ranks = rows["rank"].unique().sort().to_list()
-    lr = [key(_RANKS[rank], FAINT, MARKERS[rank], linestyle="none") for rank in ranks]
+    lr = [
+        key(_RANKS[rank % len(_RANKS)], FAINT, MARKERS[rank % len(MARKERS)], linestyle="none")
+        for rank in ranks
+    ]
     axes.legend(handles=lr, title=r"marker: $\eta$", loc="upper left", bbox_to_anchor=(0.5, 1.1))
 
 

@@ -66,17 +66,14 @@ def _lines(axes: Axes, rows: pl.DataFrame, name: str, colours: dict[float, str])
 
 def epochs_seen(rows: pl.DataFrame) -> str:
     """What radius and rate were in the first epoch and in the last."""
-    parts = []
-    for (wd,), own in rows.sort("epoch").group_by("wd", maintain_order=True):
+    texts = []
+    for wd in rows["wd"].unique().sort():
+        own = rows.filter(pl.col("wd") == wd).sort("epoch")
         first, last = own.row(0, named=True), own.row(-1, named=True)
-        parts.append(
-            (
-                wd,
-                f"at λ = {wd:g} ‖w‖ from {number(first['radius'])} to {number(last['radius'])} and "
-                f"η_eff from {number(first['effective_lr'])} to {number(last['effective_lr'])}",
-            )
+        texts.append(
+            f"at λ = {wd:g} ‖w‖ from {number(first['radius'])} to {number(last['radius'])} and "
+            f"η_eff from {number(first['effective_lr'])} to {number(last['effective_lr'])}"
         )
-    texts = [text for _, text in sorted(parts)]
     return f"η = {rows['lr'][0]:g}. From the first epoch to the last: {'; '.join(texts)}."
 
 

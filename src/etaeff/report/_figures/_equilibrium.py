@@ -11,10 +11,9 @@ from matplotlib.figure import Figure
 
 from etaeff.report._axes import EFFECTIVE_LABEL, legend_above, lr_key, panels
 from etaeff.report._figures._plot import Plot
-from etaeff.report._figures._radius_law import noisy
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis, mark, tick_label
-from etaeff.report._settings import by_setting, in_order
+from etaeff.report._settings import by_setting, in_order, noisy
 from etaeff.report._style import INK, MARKERS, house_style, ordered_colours
 from etaeff.report._words import number, optimizer_name
 

@@ -11,7 +11,7 @@ from etaeff.report._axes import key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
-from etaeff.report._settings import grid, select
+from etaeff.report._settings import grid, noisy
 from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, MARKERS, ORANGE, house_style
 from etaeff.report._words import counted, listed, number
 
@@ -48,12 +48,6 @@ def radius_law_rows(frames: Frames) -> pl.DataFrame:
     kept = rows.filter(shown).with_columns(settled=pl.col("decays") >= SETTLED)
     columns = [*names, "layer", "measured", "law", "decays", "settled"]
     return kept.select(columns).sort(*names, "layer")
-
-
-def noisy(trials: pl.DataFrame, optimizer: str) -> pl.DataFrame:
-    """The trials of an optimiser on partly random labels."""
-    arm = select(trials, free=["random_labels"], optimizer=optimizer)
-    return arm.filter(pl.col("random_labels") > 0)
 
 
 def labels_name(random_labels: float) -> str:
@@ -115,11 +109,12 @@ def _filling(settled: bool) -> dict[str, Any]:
 def radius_law_seen(rows: pl.DataFrame) -> str:
     """The ratio of measurement and law in settled runs."""
     texts = []
-    for (share,), own in rows.filter("settled").group_by("random_labels", maintain_order=True):
-        ratio = np.sort((own["measured"] / own["law"]).to_numpy())
+    for share in rows.filter("settled")["random_labels"].unique().sort():
+        own = rows.filter("settled", pl.col("random_labels") == share)
+        ratio = (own["measured"] / own["law"]).to_numpy()
         low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
         texts.append(
-            f"{number(middle)} on {labels_name(float(str(share)))} (nine tenths between "
+            f"{number(middle)} on {labels_name(share)} (nine tenths between "
             f"{number(low)} and {number(high)}, {counted(len(ratio), 'layer')} of "
             f"{counted(own.select('lr', 'wd', 'seed').n_unique(), 'run')})"
         )

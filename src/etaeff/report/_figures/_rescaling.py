@@ -23,7 +23,7 @@ NORMS: Final = {
 }
 OWN: Final = "own"
 NO: Final = "none"
-_LOOKS: Final = {OWN: ("the network's own ε", ORANGE, "s"), NO: ("ε that vanishes", BLUE, "o")}
+_LOOKS: Final = {OWN: ("the network's own ε", ORANGE, "s"), NO: ("ε next to none", BLUE, "o")}
 
 
 def rescaling_rows(frames: Frames) -> pl.DataFrame:
@@ -77,13 +77,14 @@ def _panel(axes: Axes, rows: pl.DataFrame, factors: list[float], scale: ZeroLog)
 def rescaling_seen(rows: pl.DataFrame) -> str:
     """The largest changes."""
     texts = []
+    least = f"ε = {number(min(rows['eps'].to_list(), default=None))}"
     for norm, name in NORMS.items():
         own = rows.filter(pl.col("norm") == norm)
         largest = dict(own.group_by("which").agg(pl.col("change").max()).rows())
         if largest:
             texts.append(
                 f"{name} {number(largest.get(OWN), 2)} with its own ε, "
-                f"{number(largest.get(NO), 2)} without"
+                f"{number(largest.get(NO), 2)} with {least}"
             )
     return f"Largest change: {'; '.join(texts)}." if texts else ""
 
