@@ -1,4 +1,3 @@
-
 from etaeff.report._summary import diverged, how_it_was_run, study_title, what_was_tested
 
 

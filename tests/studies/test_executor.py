@@ -51,10 +51,17 @@ def ended(processes, seconds=20):
     away from `multiprocessing`, which then waits for it without end."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes):
+        if not any(map(alive, processes)):
             return True
         time.sleep(0.05)
     return False
+
+
+def alive(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Deadly:

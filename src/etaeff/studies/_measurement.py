@@ -14,7 +14,8 @@ from etaeff.studies._optimizers import RULES
 from etaeff.theory import radius_power
 
 RESCALE_FACTORS = (2.0, 0.5, 1000.0)
-# Batch normalisation in torch refuses ε = 0; against variances near 1 this is the same.
+# Batch normalisation in torch refuses ε = 0. This is next to nothing against any variance but
+# that of a channel that died, whose weight may have decayed to 1e-15 and less.
 NO_EPS = 1e-30
 
 

@@ -121,7 +121,7 @@ def gains_seen(rows: pl.DataFrame) -> str:
 
 INITIAL_SCALE: Final = Plot(
     name="initial-scale",
-    title="Does the scale of the initial weights matter?",
+    title="The scale of the initial weights",
     alt="Two line charts side by side: test error against the scale of the initial weights.",
     look=(
         "Batch normalisation, no weight decay; the initial weights of the normalised layers are "

@@ -131,7 +131,7 @@ RADIUS_LAW: Final = Plot(
         "Each point is one layer of one run under batch normalisation, over the last tenth of "
         "its epochs. G is the measured mean of ‖w‖²‖∇L‖², the squared gradient on the unit "
         "sphere. The law supposes that the gradient is mostly noise; random labels, which no "
-        "network of this size fits, keep it so."
+        "network of this size fits, keep it so. "
         "Decay needs some 1/(ηλ) steps: runs of five times that, the dashed line, count as "
         "settled."
     ),
