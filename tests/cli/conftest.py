@@ -61,6 +61,19 @@ def tiny(monkeypatch, tiny_study):
     return tiny_study
 
 
+@pytest.fixture
+def no_report(monkeypatch):
+    """In place of the report, which takes seconds, an empty file."""
+    import etaeff.report
+
+    def write_report(folder):
+        assert (folder / "claims.json").is_file()
+        (folder / "report.html").touch()
+        return folder / "report.html"
+
+    monkeypatch.setattr(etaeff.report, "write_report", write_report)
+
+
 @pytest.fixture(scope="session")
 def python():
     """The command that starts another interpreter, in which warnings are errors."""

@@ -12,6 +12,8 @@ import pytest
 from etaeff.studies import _study, study_status
 
 TINY_STUDY = Path(__file__).parents[1] / "studies" / "tiny_study.py"
+# `test_report.py` makes a real one.
+pytestmark = pytest.mark.usefixtures("no_report")
 RUN = ("study", "run", "paper", "--preset", "tiny", "--out")
 
 

@@ -46,8 +46,10 @@ class StudyStore:
         self._connection = connection
 
     @classmethod
-    def create(cls, path: Path, specification: Mapping[str, Any], trials: Iterable[Trial]) -> Self:
-        """A new store at `path`, which must not exist.
+    def create(
+        cls, path: Path, specification: Mapping[str, Any], trials: Iterable[Trial], **meta: Any
+    ) -> Self:
+        """A new store at `path`, which must not exist, with further JSON values `meta`.
 
         The file appears under its name only when it is complete, so a kill in between
         leaves no study without its specification.
@@ -64,7 +66,7 @@ class StudyStore:
             for name, row in TABLES.items():
                 connection.execute(f"CREATE TABLE {name} ({', '.join(row._fields)})")  # type: ignore[attr-defined]
             connection.execute("CREATE UNIQUE INDEX outcome_trial ON outcome (trial)")
-            meta = {"schema": SCHEMA_VERSION, "specification": specification}
+            meta |= {"schema": SCHEMA_VERSION, "specification": specification}
             connection.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
                 [(key, json.dumps(value)) for key, value in meta.items()],

@@ -114,9 +114,8 @@ def run_study(
     claims = STUDIES[name][1](plan)
     trials = needed_trials(claims)
     specification = _specification(name, plan, dataset, trials)
-    with _locked(out), _store(out, specification, trials) as store:
-        where = source if source == "digits" else str(Path(source).resolve())
-        store.set_meta("source", where)
+    where = source if source == "digits" else str(Path(source).resolve())
+    with _locked(out), _store(out, specification, trials, where) as store:
         _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
         results = collect(store, dataset.train_x.shape[1:], dataset.classes)
         records = [claim.judge(results) for claim in claims]
@@ -215,11 +214,13 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
-def _store(out: Path, specification: Mapping[str, Any], trials: list[Trial]) -> StudyStore:
+def _store(
+    out: Path, specification: Mapping[str, Any], trials: list[Trial], source: str
+) -> StudyStore:
     """The store in `out`: a new one, or the one that is there if it is of the same study."""
     path = out / STORE
     if not path.exists():
-        return StudyStore.create(path, specification, trials)
+        return StudyStore.create(path, specification, trials, source=source)
     store = StudyStore.open(path)
     found = store.meta("specification")
     differing = [
@@ -234,6 +235,7 @@ def _store(out: Path, specification: Mapping[str, Any], trials: list[Trial]) -> 
             f"'{out}' holds the results of another study ({'; '.join(differing)}). Give another "
             f"folder with --out, or go on with that one: etaeff study resume {out}"
         )
+    store.set_meta("source", source)  # the data may have moved
     return store
 
 
