@@ -81,7 +81,7 @@ def test_a_difference_of_errors_is_in_points_and_names_the_means(synthetic, outc
     assert estimate.value == pytest.approx(3.0)
     # Errors of 10.0, 10.1 and 10.2 points have a standard deviation of 0.1.
     assert expected == (0.0, pytest.approx(1.96 * math.sqrt(2) * 0.1))
-    assert note == "Means by wd: 0: 10.1, 0.5: 13.1. Two seeds differ by up to 0.28."
+    assert note == "Means by λ: 0: 10.1, 0.5: 13.1. Two seeds differ by up to 0.28."
 
 
 def test_a_difference_of_another_column_has_its_own_unit(synthetic, outcome):
@@ -92,7 +92,7 @@ def test_a_difference_of_another_column_has_its_own_unit(synthetic, outcome):
     )
     estimate, _, note = difference("lr", "wd", claim="same", column="radius")(results)
     assert estimate.value == pytest.approx(0.3)
-    assert note.startswith("Means by lr, wd: 0.1 10: 0.1, 0.4 2.5: 0.4.")
+    assert note.startswith("Means by η, λ: 0.1 10: 0.1, 0.4 2.5: 0.4.")
 
 
 def test_a_difference_pairs_the_settings_by_seed(synthetic, outcome):
@@ -107,6 +107,20 @@ def test_a_setting_that_diverges_differs(synthetic, outcome):
     results = arms(synthetic, outcome, 0.0, diverged={(0.1, seed) for seed in SEEDS})
     assert judged(difference("wd", claim="same"), results) == "does not hold"
     assert judged(difference("wd", claim="different"), results) == "holds"
+
+
+@pytest.mark.parametrize("scales", [(1.0, 10.0), (0.1, 1.0, 10.0)])
+def test_a_setting_that_diverges_in_one_seed_of_five_is_not_the_same(synthetic, outcome, scales):
+    # Its own scatter must not widen the limit until 17 points are no difference.
+    results = synthetic(
+        (
+            trial(init_scale=scale, seed=seed),
+            outcome(error=0.05 + 0.001 * seed, diverged=(scale, seed) == (10.0, 2)),
+        )
+        for scale in scales
+        for seed in SEEDS
+    )
+    assert judged(difference("init_scale", claim="same"), results) != "holds"
 
 
 @pytest.mark.parametrize("claim", ["same", "different"])

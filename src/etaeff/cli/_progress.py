@@ -33,26 +33,26 @@ def shown_progress(console: "Console", *, quiet: bool) -> Iterator[Callable[["Pr
 
 @contextmanager
 def _live(console: "Console") -> Iterator[Callable[["Progress"], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
+    whole = Column(no_wrap=True)  # in a narrow terminal the text on the right wraps instead
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("trials"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[rate]}"),
+        BarColumn(bar_width=12, table_column=whole),
+        TextColumn("{task.completed:.0f}/{task.total} trials", table_column=whole),
+        TimeElapsedColumn(table_column=whole),
+        TextColumn("{task.fields[pace]}"),
     )
     with Bar(*columns, console=console) as bar:
-        task = bar.add_task("Training", total=None, rate="")
+        task = bar.add_task("", total=None, pace="")
 
         def listener(progress: "Progress") -> None:
             bar.update(
                 task,
                 total=progress.total,
                 completed=progress.done,
-                rate=f"{_pace(progress)}\n{_best(progress)}",
+                pace=f"{_pace(progress)}\n{_best(progress)}",
             )
 
         yield listener

@@ -1,5 +1,6 @@
 """`etaeff study`: run the study of a paper's claims, go on with one, look at one."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def _status(folder: Path) -> int:
             f"on {session['workers']} workers"
         )
     if state == "stopped":
-        click.echo(f"Go on with: etaeff study resume {folder}")
+        click.echo(f"Go on with: {_resume_command(folder)}")
     return 0
 
 
@@ -134,7 +135,7 @@ def run(
         report = write_report(folder)
     except KeyboardInterrupt:
         raise StudyError(
-            f"Interrupted. What finished is kept; go on with: etaeff study resume {folder}"
+            f"Interrupted. What finished is kept; go on with: {_resume_command(folder)}"
         ) from None
     if quiet:
         click.echo(report)
@@ -147,3 +148,8 @@ def run(
         )
     click.echo(f"Report: {report}")
     return 0
+
+
+def _resume_command(folder: Path) -> str:
+    """What to type, as a shell reads it."""
+    return shlex.join(["etaeff", "study", "resume", str(folder)])

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from etaeff.errors import StudyError
@@ -37,7 +38,8 @@ def train_all(
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(data,))
     ours: set[multiprocessing.process.BaseProcess] = set()
     try:
-        futures = {pool.submit(_train, stack): stack for stack in stacks}
+        with _interrupts_ignored():  # workers inherit it, and end when this process ends them
+            futures = {pool.submit(_train, stack): stack for stack in stacks}
         ours = set(multiprocessing.active_children()) - others
         for future in as_completed(futures):
             yield futures.pop(future), future.result()
@@ -51,6 +53,19 @@ def train_all(
             process.terminate()
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C, in this process and for good in those that it starts meanwhile."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 _data: Dataset  # of a worker process, set once when it starts
 
 
@@ -62,7 +77,6 @@ def _start(data: Dataset) -> None:
     torch.set_num_threads(THREADS)
     # Weights that decay with no gradient would otherwise slow to a crawl as denormals.
     torch.set_flush_denormal(True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driving process ends its workers
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -6,6 +6,7 @@ files there are made from it and can be made again.
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,7 +187,8 @@ def _locked(out: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise StudyBusyError(
-            f"Another process is running the study in '{out}'. See: etaeff study status {out}"
+            f"Another process is running the study in '{out}'. See: "
+            f"{shlex.join(['etaeff', 'study', 'status', str(out)])}"
         ) from error
 
 
@@ -233,7 +235,8 @@ def _store(
     if differing:
         raise StudyMismatchError(
             f"'{out}' holds the results of another study ({'; '.join(differing)}). Give another "
-            f"folder with --out, or go on with that one: etaeff study resume {out}"
+            "folder with --out, or go on with that one: "
+            f"{shlex.join(['etaeff', 'study', 'resume', str(out)])}"
         )
     store.set_meta("source", source)  # the data may have moved
     return store
