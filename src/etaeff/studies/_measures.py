@@ -70,11 +70,15 @@ def difference(
         scale = 100.0 if column == "test_error" else 1.0
         if results.trials["diverged_epoch"].is_not_null().all():
             return Measured(UNKNOWN, (0.0, math.inf), "All trials diverged.")
-        rows = results.trials.sort(*settings, "seed").with_columns(pl.col(column) * scale)
-        groups = rows.group_by(*settings, maintain_order=True).agg(column)
-        estimate, limit = largest_difference(groups[column].to_list())
+        rows = results.trials.sort(*settings, "seed").with_columns(
+            pl.col(column) * scale, usual=pl.col("diverged_epoch").is_null()
+        )
+        groups = rows.group_by(*settings, maintain_order=True).agg(column, "usual")
+        outcomes = groups[column].to_list()
+        estimate, limit = largest_difference(outcomes, groups["usual"].to_list())
         means = ", ".join(
-            f"{_setting(row[:-1])}: {np.mean(row[-1]):.3g}" for row in groups.iter_rows()
+            f"{_setting(setting)}: {np.mean(own):.3g}"
+            for setting, own in zip(groups.select(settings).rows(), outcomes, strict=True)
         )
         names = ", ".join(SYMBOLS.get(setting, setting) for setting in settings)
         note = f"Means by {names}: {means}. Two seeds differ by up to {limit:.2g}."

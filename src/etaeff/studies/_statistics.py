@@ -53,7 +53,9 @@ def seed_interval(values: ArrayLike, *, ratio: bool = False) -> Estimate:
     return Estimate(float(x.mean()), float(x.mean() - half), float(x.mean() + half))
 
 
-def largest_difference(outcomes: ArrayLike) -> tuple[Estimate, float]:
+def largest_difference(
+    outcomes: ArrayLike, usual: ArrayLike | None = None
+) -> tuple[Estimate, float]:
     r"""Largest difference between the mean outcomes of k settings, and what seeds alone do.
 
     $$D = \max_i \bar y_i - \min_i \bar y_i \pm q_{0.95;\,k,\,\nu}\, s / \sqrt n$$
@@ -64,6 +66,8 @@ def largest_difference(outcomes: ArrayLike) -> tuple[Estimate, float]:
 
     Args:
         outcomes: `(settings, seeds)`, at least two of each for an interval; no NaN.
+        usual: `(settings, seeds)`, which outcomes σ is taken from; `None` for all. One run of
+            many that diverges must not make everything else look like seeds' noise.
 
     Returns:
         The estimate of D, its lower end never below 0, and the repeatability limit 2.77 σ,
@@ -87,8 +91,15 @@ def largest_difference(outcomes: ArrayLike) -> tuple[Estimate, float]:
     residual = y - means[:, None] - y.mean(axis=0) + y.mean()
     freedom = (k - 1) * (n - 1)
     half = _tukey(k, freedom) * math.sqrt(float((residual**2).sum()) / freedom / n)
-    limit = REPEATABILITY * math.sqrt(float(y.var(axis=1, ddof=1).mean()))
+    limit = REPEATABILITY * math.sqrt(_pooled_variance(y, usual))
     return Estimate(difference, max(0.0, difference - half), difference + half), limit
+
+
+def _pooled_variance(y: NDArray[np.float64], usual: ArrayLike | None) -> float:
+    """Mean over settings of the variance over seeds; NaN if no setting has two usual ones."""
+    kept = np.full(y.shape, fill_value=True) if usual is None else np.asarray(usual, dtype=bool)
+    variances = [row[keep].var(ddof=1) for row, keep in zip(y, kept, strict=True) if keep.sum() > 1]
+    return float(np.mean(variances)) if variances else math.nan
 
 
 @lru_cache
