@@ -138,7 +138,7 @@ def growth_without_decay(plan: Plan) -> Claim:
     for name in OPTIMIZERS:
         trials = free_at_one_lr(plan, name, wds=(0.0,))
         falls = per_seed(radius_falls, (-math.inf, 0.01))
-        change = per_seed(effective_lr_change, (-math.inf, -1e-6))
+        change = per_seed(effective_lr_change, (-math.inf, -1e-6))  # more than rounding
         parts.append(
             Part(
                 f"{name}: the radius grows",
