@@ -104,3 +104,10 @@ def test_stacks_are_the_same_every_time_with_the_most_work_first(trials):
 
 def test_no_trials_make_no_stacks():
     assert stacks([]) == []
+
+
+def test_a_hundred_alike_make_four_stacks_of_25():
+    trials = [Trial(**BASE, seed=seed) for seed in range(100)]
+    found = stacks(trials)
+    assert [len(stack) for stack in found] == [25] * 4
+    assert sorted(t.seed for stack in found for t in stack) == list(range(100))
