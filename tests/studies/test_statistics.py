@@ -147,6 +147,25 @@ def test_two_seeds_of_one_setting_are_closer_than_the_limit_in_95_of_100_cases()
     assert np.mean(np.abs(pairs[:, 0] - pairs[:, 1]) < limit) == pytest.approx(0.95, abs=0.005)
 
 
+def test_the_limit_is_taken_from_the_usual_outcomes_alone():
+    y = [[1.0, 3.0, 90.0], [2.0, 4.0, 9.0]]
+    usual = [[True, True, False], [True, True, True]]
+    everything, limit = largest_difference(y)
+    own, narrower = largest_difference(y, usual)
+    assert own == everything  # the difference is that of all outcomes
+    # Variances: 2 of (1, 3), and 13 of (2, 4, 9).
+    assert narrower == pytest.approx(1.96 * math.sqrt(2 * (2 + 13) / 2))
+    assert narrower < limit
+
+
+def test_a_setting_with_one_usual_outcome_says_nothing_about_seeds():
+    y = [[1.0, 3.0, 90.0], [2.0, 4.0, 9.0]]
+    _, limit = largest_difference(y, [[True, False, False], [True, True, True]])
+    assert limit == pytest.approx(1.96 * math.sqrt(2 * 13))
+    _, limit = largest_difference(y, [[True, False, False], [False, False, True]])
+    assert math.isnan(limit)
+
+
 @given(st.integers(0, 999), st.floats(-100, 100), st.floats(0.01, 100))
 def test_the_largest_difference_does_not_see_shifts_of_seeds_and_keeps_units(seed, shift, scale):
     rng = np.random.default_rng(seed)
@@ -192,6 +211,13 @@ def test_a_power_law_that_the_runs_do_not_determine_is_nan(x, z):
     found = power_law(np.ones(len(x)), x, z)
     assert found.shape == (2,)
     assert np.isnan(found).all()
+
+
+@pytest.mark.parametrize("product", [1e-3, 3e-3, 0.7])
+def test_runs_of_one_product_do_not_tell_two_predictors_apart(product):
+    # In rounded numbers too, log η + log λ is constant and nothing else.
+    lr = np.tile([0.03, 0.1, 0.3, 1.0], 6)
+    assert np.isnan(power_law(lr**0.25, lr, product / lr)).all()
 
 
 def test_a_power_law_of_a_value_that_is_missing_is_nan():

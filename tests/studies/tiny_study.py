@@ -51,6 +51,17 @@ def drawn_rows(trials):
     return results
 
 
+def diverged_rows(trials):
+    """Rows of trials of which none came through its first epoch."""
+    drawn = drawn_rows(trials)
+    return TrialResults(
+        [row._replace(diverged_epoch=1) for row in drawn.outcomes],
+        [EpochRow(*row[:3], *[None] * 3) for row in drawn.epochs],
+        [LayerRow(*row[:3], *[None] * 5) for row in drawn.layers],
+        [row._replace(change=None) for row in drawn.rescalings],
+    )
+
+
 def drawn_train_all(stacks, data, workers):
     """In place of `train_all`."""
     for stack in stacks:

@@ -272,7 +272,7 @@ def test_a_claim_about_equilibrium_has_enough_runs_that_reach_it(study):
 
 
 @pytest.mark.parametrize("study", [QUICK, FULL], ids=["quick", "full"])
-def test_runs_meant_to_settle_have_a_margin_over_rounding(study):
+def test_no_run_that_is_meant_to_settle_is_lost_to_rounding(study):
     # 5,000 steps at ηλ = 1e-3 are exactly five times the time of decay: a rounding of ηλ the
     # other way would drop them without a word.
     for claim in study:
