@@ -108,7 +108,8 @@ def control_seen(rows: pl.DataFrame) -> str:
         own = rows.filter(pl.col("norm") == norm, pl.col("error").is_not_null())
         best = own.sort("error").group_by("lr", maintain_order=True).first().sort("lr")
         places = [f"λ = {wd:g} for η = {lr:g}" for lr, wd in best.select("lr", "wd").rows()]
-        sentences.append(f"With {title} the lowest mean error lies at {listed(places)}.")
+        if places:  # none where every trial diverged
+            sentences.append(f"With {title} the lowest mean error lies at {listed(places)}.")
     return " ".join([*sentences, diverged_sentence(rows)])
 
 
