@@ -249,3 +249,13 @@ def test_trial_of_a_newer_version_is_refused(store, path):
         connection.execute("INSERT INTO trial VALUES ('x', ?)", (text,))
     with pytest.raises(ValueError, match="Unknown field of a trial 'warmup'"):
         store.trials  # noqa: B018
+
+
+def test_rows_that_do_not_fit_on_the_disk_are_refused_with_a_sentence(tmp_path):
+    one = Trial(data="digits", train_size=600, lr=0.1, steps=10)
+    with StudyStore.create(tmp_path / "study.sqlite", {}, [one]) as store:
+        store._connection.execute("PRAGMA max_page_count = 1")  # SQLite's own full disk
+        rows = [EpochRow(one.id, i, i, 0.1, 0.1, 0.1) for i in range(10_000)]
+        with pytest.raises(StudyError, match=r"cannot be written: database or disk is full\. What"):
+            store.add(TrialResults([OutcomeRow(one.id, None, 1.0)], rows, [], []))
+        assert store.finished == set()

@@ -132,12 +132,21 @@ class StudyStore:
         return {trial for (trial,) in self._connection.execute("SELECT trial FROM outcome")}
 
     def add(self, results: TrialResults) -> None:
-        """Add the rows of trials that finished together: all of them or, on failure, none."""
+        """Add the rows of trials that finished together: all of them or, on failure, none.
+
+        Raises:
+            StudyError: If they cannot be written, as on a full disk.
+        """
         parts: tuple[list[Any], ...] = results
-        with self._connection:
-            for (name, row), rows in zip(TABLES.items(), parts, strict=True):
-                marks = ", ".join("?" * len(row._fields))  # type: ignore[attr-defined]
-                self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+        try:
+            with self._connection:
+                for (name, row), rows in zip(TABLES.items(), parts, strict=True):
+                    marks = ", ".join("?" * len(row._fields))  # type: ignore[attr-defined]
+                    self._connection.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+        except sqlite3.OperationalError as error:
+            raise StudyError(
+                f"Results cannot be written: {error}. What was written before is kept."
+            ) from error
 
     def best(self) -> tuple[str, float] | None:
         """The trial with the lowest test error in its last epoch, and that error."""

@@ -197,7 +197,7 @@ def collapse(better: str, than: Sequence[str], expected: tuple[float, float]) ->
 
     def measure(results: Results) -> Measured:
         shares = [unexplained_errors(own) for own in results.by_seed.values()]
-        ratios = [s[better] / min(s[name] for name in than) for s in shares]
+        ratios = [_over_least(own[better], [own[name] for name in than]) for own in shares]
         means = ", ".join(
             f"{name} {100 * _mean([s[name] for s in shares]):.0f} %" for name in shares[0]
         )
@@ -234,6 +234,12 @@ def invariance(results: Results) -> Measured:
 def smallest_output_change(results: Results) -> float:
     """The smallest relative change of the outputs under any of the factors."""
     return _mean([results.rescalings["change"].min()])
+
+
+def _over_least(share: float, others: Sequence[float]) -> float:
+    """`share` over the least of the others that are numbers; NaN if that is not above zero."""
+    least = min((value for value in others if math.isfinite(value)), default=0.0)
+    return share / least if least > 0 else math.nan
 
 
 def _mean(values: Iterable[Any]) -> float:
