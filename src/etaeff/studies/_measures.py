@@ -19,7 +19,7 @@ from etaeff.studies._statistics import (
     seed_interval,
     unexplained,
 )
-from etaeff.theory import sgd_radius
+from etaeff.theory import equilibrium
 
 SeedStatistic = Callable[[Results], float]
 
@@ -172,8 +172,9 @@ def radius_law(results: Results) -> float:
     rows = settled(results)
     if rows.is_empty():
         return math.nan
-    law = sgd_radius(lr=rows["lr"], wd=rows["wd"], grad_norm_sq=rows["grad_norm_sq"]) ** 4
-    return float(np.exp(np.mean(np.log(rows["radius_4"].to_numpy() / law))))
+    law = equilibrium("sgd", lr=rows["lr"], wd=rows["wd"], grad_norm_sq=rows["grad_norm_sq"])
+    radius = np.asarray(law.radius, dtype=float)
+    return float(np.exp(np.mean(np.log(rows["radius_4"].to_numpy() / radius**4))))
 
 
 def unexplained_errors(results: Results) -> dict[str, float]:

@@ -1,5 +1,38 @@
 """Closed forms: what learning rate and weight decay do to a normalised weight. No torch."""
 
-from etaeff.theory._effective_lr import effective_lr, radius_power, sgd_radius
+from etaeff.theory._effective_lr import effective_lr, radius_power
+from etaeff.theory._equilibrium import Equilibrium, equilibrium
+from etaeff.theory._invariant import Invariant, invariant
+from etaeff.theory._published import PUBLISHED_SETTINGS, PublishedSetting, published_setting
+from etaeff.theory._schedule_law import (
+    schedule_drive,
+    schedule_from_drive,
+    schedule_law,
+    switched_lr,
+)
+from etaeff.theory._schedules import SCHEDULES, lr_schedule
+from etaeff.theory._timescale import Timescale, steps_after_drop, timescale
+from etaeff.theory._trajectory import Trajectory, trajectory
 
-__all__ = ["effective_lr", "radius_power", "sgd_radius"]
+__all__ = [
+    "PUBLISHED_SETTINGS",
+    "SCHEDULES",
+    "Equilibrium",
+    "Invariant",
+    "PublishedSetting",
+    "Timescale",
+    "Trajectory",
+    "effective_lr",
+    "equilibrium",
+    "invariant",
+    "lr_schedule",
+    "published_setting",
+    "radius_power",
+    "schedule_drive",
+    "schedule_from_drive",
+    "schedule_law",
+    "steps_after_drop",
+    "switched_lr",
+    "timescale",
+    "trajectory",
+]

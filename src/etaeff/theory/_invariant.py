@@ -1,0 +1,61 @@
+"""Which product of learning rate and decay a normalised network feels."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from etaeff.theory._arguments import FloatArray, check_shapes, positive, result
+from etaeff.theory._optimizers import rule
+
+
+class Invariant(NamedTuple):
+    """η^`lr_power` · λ^`wd_power`; settings that share it turn alike at equilibrium."""
+
+    lr_power: int
+    wd_power: int
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return "η²λ" if self.lr_power == 2 else "ηλ"
+
+    def value(self, *, lr: ArrayLike, wd: ArrayLike) -> FloatArray:
+        """The product for these settings, of the broadcast shape."""
+        eta, lam = positive("lr", lr), positive("wd", wd)
+        check_shapes(lr=eta, wd=lam)
+        with np.errstate(over="ignore", under="ignore"):
+            return result("product", eta**self.lr_power * lam**self.wd_power)
+
+
+def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
+    """The product of η and λ that fixes how far a scale-invariant weight turns in a step.
+
+    Where the decay multiplies the weight (decoupled), or enters a step that is proportional to
+    the gradient (SGD), it is ηλ. Where it enters a gradient whose scale is then divided out
+    (Adam and RMSProp with L2), it is η²λ: their rate η/‖w‖ and the decay that they see
+    both depend on the norm. Momentum and betas are held; so are the gradients on the unit sphere.
+
+    Args:
+        optimizer: As in `equilibrium`.
+        decay: `"l2"` or `"decoupled"`; by default as torch's optimiser does.
+
+    Returns:
+        The powers of η and λ. `str` of it is the product as it is written.
+
+    Raises:
+        UnknownNameError: If the optimiser is not known.
+        UsageError: If the optimiser is not known with this decay.
+
+    Examples:
+        >>> str(invariant("sgd")), str(invariant("adamw")), str(invariant("adam"))
+        ('ηλ', 'ηλ', 'η²λ')
+        >>> float(invariant("adam").value(lr=2e-3, wd=0.5))
+        2e-06
+
+    References:
+        Li & Arora 2020 and Wan et al. 2020 for SGD; Kosson et al. 2024 for AdamW; for Adam with
+        L2, `docs/theory.md`.
+    """
+    chosen = rule(optimizer, decay, {})
+    divides_out = chosen.decay == "l2" and chosen.family.radius_power == 1
+    return Invariant(2 if divides_out else 1, 1)

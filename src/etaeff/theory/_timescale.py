@@ -1,0 +1,163 @@
+"""How long a normalised weight takes to settle, and how long it remembers."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from etaeff.errors import UsageError
+from etaeff.theory._arguments import FloatArray, array, positive, product, result
+from etaeff.theory._buffer import Filter, buffer_filter
+from etaeff.theory._equilibrium import equilibrium
+from etaeff.theory._optimizers import rule
+
+_SETTLED: Final = 0.05  # share of the first deviation of ‖w‖² that may be left
+
+
+@dataclass(frozen=True)
+class Timescale:
+    """Times in steps, and in epochs where the length of an epoch was given.
+
+    Attributes:
+        half_life: Steps in which a deviation of ‖w‖² from equilibrium halves; `None` if an
+            input that it needs is missing.
+        settled: Steps until a twentieth of it is left: 4.32 half-lives.
+        settled_epochs: The same in epochs.
+        memory: 1/(ηλ) steps, over which decay forgets a gradient (without L2's momentum).
+        memory_epochs: The same in epochs, B/(ηλD).
+    """
+
+    half_life: FloatArray | None
+    settled: FloatArray | None
+    settled_epochs: FloatArray | None
+    memory: FloatArray
+    memory_epochs: FloatArray | None
+
+
+def timescale(
+    optimizer: str,
+    *,
+    lr: ArrayLike,
+    wd: ArrayLike,
+    batch: ArrayLike | None = None,
+    data: ArrayLike | None = None,
+    **arguments: Any,
+) -> Timescale:
+    r"""Steps and epochs until a weight is at equilibrium, and the memory of the decay.
+
+    A deviation of ‖w‖² from equilibrium shrinks, for small ηλ, as $e^{-4\eta\lambda t/(1-\mu)}$
+    for SGD with L2, as $e^{-2\eta\lambda t}$ with decoupled decay, and for Adam with L2 three
+    times as fast as the decay that it sees. The weight is a moving average of its updates over
+
+    $$\tau = \frac{1}{\eta\lambda}\;\text{steps} = \frac{B}{\eta\lambda D}\;\text{epochs}.$$
+
+    Args:
+        optimizer: As in `equilibrium`.
+        lr: Learning rate η > 0, per step.
+        wd: Weight decay λ > 0, with ηλ < 2.
+        batch: Examples (or tokens) per step, B > 0.
+        data: Examples (or tokens) of an epoch, D > 0. Of the whole run, if the memory is to be
+            told as a share of the run.
+        **arguments: The others of `equilibrium`, such as `momentum` and `betas`.
+
+    Returns:
+        The times. What needs an input that is not given is `None`.
+
+    Raises:
+        UsageError: As `equilibrium`; or if only one of `batch` and `data` is given.
+
+    Examples:
+        >>> recipe = timescale("sgd", lr=0.1, wd=1e-4, momentum=0.9, batch=256, data=1_281_167)
+        >>> round(float(recipe.settled)), round(float(recipe.settled_epochs), 2)
+        (7461, 1.49)
+        >>> round(float(timescale("adamw", lr=3e-4, wd=0.1).memory))
+        33333
+
+    References:
+        Wan et al. 2020; Wang & Aitchison, "How to set AdamW's weight decay as you scale model and
+        dataset size", 2024, for τ, which counts AdamW's steps.
+    """
+    found = equilibrium(optimizer, lr=lr, wd=wd, **arguments)
+    memory = 1 / product(positive("lr", lr), positive("wd", wd))
+    steps_per_epoch = _steps_per_epoch(batch, data)
+    settled = None if found.half_life is None else found.half_life * -np.log2(_SETTLED)
+
+    def epochs(steps: FloatArray | None) -> FloatArray | None:
+        return None if steps is None or steps_per_epoch is None else steps / steps_per_epoch
+
+    return Timescale(found.half_life, settled, epochs(settled), memory, epochs(memory))
+
+
+def steps_after_drop(
+    optimizer: str, k: ArrayLike, *, lr: ArrayLike, wd: ArrayLike, **arguments: Any
+) -> FloatArray:
+    r"""Fewest steps until ‖w‖ is at its new equilibrium, after lr was divided by k.
+
+    The new radius is smaller by $k^p$, and nothing shrinks a weight faster than its decay with
+    no gradient, by z a step:
+
+    $$t \ge \frac{p \ln k}{-\ln z}, \qquad p = \tfrac14 \;(\text{SGD}),\; \tfrac12
+      \;(\text{other updates, decoupled decay}).$$
+
+    For plain SGD that is $\ln k/(4\eta\lambda)$; after twice that time r⁴ is within a share 1/k of
+    its new level. `etaeff.convert.drop_lr_` spares the wait.
+
+    Args:
+        optimizer: As in `equilibrium`, without L2 for Adam and RMSProp.
+        k: What lr was divided by, > 1.
+        lr: Learning rate η > 0 after the drop.
+        wd: Weight decay λ > 0, with ηλ < 1.
+        **arguments: `momentum`, `dampening`, `nesterov` and `decay`, as in `equilibrium`.
+
+    Returns:
+        Steps, of the broadcast shape.
+
+    Raises:
+        UsageError: If an argument lies outside its range, or the decay makes w oscillate.
+
+    Examples:
+        >>> round(float(steps_after_drop("sgd", 10, lr=0.01, wd=5e-4, momentum=0.9)))
+        11507
+
+    References:
+        Wan et al., "Spherical Motion Dynamics", 2020, Corollary 3.1, for the wait; the bound here
+        follows from the powers of η in the radius.
+    """
+    chosen = rule(optimizer, arguments.pop("decay", None), arguments)
+    if chosen.decay == "l2" and chosen.name != "sgd":
+        raise UsageError(f"The wait after a drop is not derived for `{optimizer}` with L2.")
+    x = product(positive("lr", lr), positive("wd", wd))
+    factor = array("k", k)
+    if not (np.all(factor > 1) and np.all(np.isfinite(factor))):
+        raise UsageError(f"`k` must be above 1 and finite, got {k!r}.")
+    if chosen.name != "sgd":
+        shrinkage, power = x, 0.5
+    else:
+        shrinkage, power = (
+            _pure_decay(buffer_filter(chosen, x, kappa=1 - chosen["dampening"])),
+            0.25,
+        )
+    if np.any(shrinkage >= 1):
+        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
+    return result("number of steps", power * np.log(factor) / -np.log1p(-shrinkage))
+
+
+def _pure_decay(process: Filter) -> FloatArray:
+    """What a weight loses of itself a step with no gradient: 1 − the larger root of its process."""
+    trace = 1 + process.det - process.one_minus
+    if np.any(trace**2 < 4 * process.det):
+        raise UsageError(
+            "`lr` times `wd` is too large for this momentum: decay alone makes the weight "
+            "oscillate, and it passes zero."
+        )
+    root = (trace + np.sqrt(trace**2 - 4 * process.det)) / 2
+    return np.asarray(process.one_minus / (1 - process.det / root))  # 1 − root, all its digits
+
+
+def _steps_per_epoch(batch: ArrayLike | None, data: ArrayLike | None) -> FloatArray | None:
+    if batch is None and data is None:
+        return None
+    if batch is None or data is None:
+        raise UsageError("`batch` and `data` must be given together: they say what an epoch is.")
+    return positive("data", data) / positive("batch", batch)
