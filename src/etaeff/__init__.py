@@ -12,24 +12,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from etaeff import errors, geometry, layers, records, report, studies, theory
-    from etaeff.theory import effective_lr
+    from etaeff import convert, errors, geometry, layers, records, report, studies, theory
+    from etaeff.convert import drop_lr_, rescale_
+    from etaeff.theory import effective_lr, equilibrium
 
     __version__: str
 
 __all__ = [
     "__version__",
+    "convert",
+    "drop_lr_",
     "effective_lr",
+    "equilibrium",
     "errors",
     "geometry",
     "layers",
     "records",
     "report",
+    "rescale_",
     "studies",
     "theory",
 ]
 
-_HOMES = {"effective_lr": "theory"}  # of the names that are no submodules
+_HOMES = {  # of the names that are no submodules
+    "drop_lr_": "convert",
+    "effective_lr": "theory",
+    "equilibrium": "theory",
+    "rescale_": "convert",
+}
 
 
 def __getattr__(name: str) -> Any:

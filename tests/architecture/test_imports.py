@@ -8,6 +8,7 @@ HEAVY = {
     "etaeff.errors": "torch numpy",
     "etaeff.records": "torch numpy",
     "etaeff.theory": "torch",
+    "etaeff.convert": "torch",
     "etaeff.report": "torch",
     # These two use torch when they run; `etaeff --help` must not wait for it.
     "etaeff.studies": "torch",

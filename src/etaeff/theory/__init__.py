@@ -13,6 +13,7 @@ from etaeff.theory._schedule_law import (
 from etaeff.theory._schedules import SCHEDULES, lr_schedule
 from etaeff.theory._timescale import Timescale, steps_after_drop, timescale
 from etaeff.theory._trajectory import Trajectory, trajectory
+from etaeff.theory._update_norm import update_norm
 
 __all__ = [
     "PUBLISHED_SETTINGS",
@@ -35,4 +36,5 @@ __all__ = [
     "switched_lr",
     "timescale",
     "trajectory",
+    "update_norm",
 ]

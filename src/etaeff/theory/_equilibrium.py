@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from etaeff._arguments import FloatArray, check_shapes, positive, product, result
 from etaeff.errors import UsageError
 from etaeff.theory._adaptive import adaptive_state, buffer_shape
-from etaeff.theory._arguments import FloatArray, check_shapes, positive, product, result
 from etaeff.theory._buffer import buffer_filter, is_stationary, moments
 from etaeff.theory._memory import memory_of
 from etaeff.theory._memory import moments as memory_moments
@@ -159,12 +159,11 @@ def equilibrium(
     entries = None if dim is None else positive("dim", dim)
     g = None if grad_norm_sq is None else positive("grad_norm_sq", grad_norm_sq)
     _check_shapes(chosen, lr=eta, wd=lam, dim=entries, grad_norm_sq=g)
-    x = product(eta, lam)
     if chosen.name == "sgd":
-        return _of_sgd(chosen, eta, x, g)
+        return _of_sgd(chosen, eta, product(eta, lam), g)
     if chosen.decay == "l2":
         return _of_adaptive(chosen, eta, lam, entries, g)
-    return _of_known_updates(chosen, eta, x, entries)
+    return _of_known_updates(chosen, eta, product(eta, lam), entries)
 
 
 def _of_sgd(chosen: Rule, eta: FloatArray, x: FloatArray, g: FloatArray | None) -> Equilibrium:
@@ -247,6 +246,11 @@ def _assemble(
     half_life: FloatArray,
     notes: list[str],
 ) -> Equilibrium:
+    if not np.all((half_life >= 0) & np.isfinite(half_life)):
+        raise UsageError(
+            "The decay is so strong that a disturbed norm swings without end: there is no "
+            "equilibrium that holds."
+        )
     rate = None
     if radius is not None:
         radius = result("radius", np.asarray(radius))

@@ -14,13 +14,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from etaeff._arguments import FloatArray, count
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.theory._arguments import FloatArray, count
 from etaeff.theory._buffer import Moments
 from etaeff.theory._optimizers import Rule
 
 _ARCSINE_TERMS: Final = 1024  # beyond them 2e-5 of the sum at most, where beta1 nears beta2
-_JACOBI_SIZE: Final = 512  # resolves singular values of a hundredth of the largest
+_JACOBI_SIZE: Final = 256  # resolves singular values of a hundredth of the largest
 _NEWTON_SCHULZ: Final = (3.4445, -4.7750, 2.0315)  # torch.optim.Muon's `ns_coefficients`
 _NEWTON_SCHULZ_STEPS: Final = 5
 _LR_ADJUSTMENTS: Final = ("original", "match_rms_adamw")
@@ -155,15 +155,16 @@ def _newton_schulz_moments(small: int, large: int) -> tuple[float, FloatArray]:
     """U² of an orthogonalised update, and the shares f_n²/Σf_n² for odd n.
 
     The singular values of a normal matrix have a Jacobi matrix with off-diagonals that take
-    turns between 1 and √(small/large), in units of √large times the entries' deviation.
+    turns between 1 and √(small/large), in units of √large times the entries' deviation. It
+    couples even rows with odd ones only: half of it is a bidiagonal matrix.
     """
-    turns = np.where(np.arange(_JACOBI_SIZE - 1) % 2 == 0, 1.0, np.sqrt(small / large))
-    values, vectors = np.linalg.eigh(np.diag(turns, 1) + np.diag(turns, -1))
+    half = np.eye(_JACOBI_SIZE) + np.diag(np.full(_JACOBI_SIZE - 1, np.sqrt(small / large)), -1)
+    left, values, right = np.linalg.svd(half)
     a, b, c = _NEWTON_SCHULZ
     found = values / np.sqrt(small)  # torch divides by the Frobenius norm first
     for _ in range(_NEWTON_SCHULZ_STEPS):
         found = a * found + b * found**3 + c * found**5
-    coefficients = ((vectors * found) @ vectors[0])[1::2] ** 2
+    coefficients = ((left[0] * found) @ right) ** 2
     total = coefficients.sum()
     return float(small * total), coefficients / total
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from etaeff._arguments import fraction
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.theory._arguments import fraction
 
 
 @dataclass(frozen=True)

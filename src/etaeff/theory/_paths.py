@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from etaeff._arguments import FloatArray
 from etaeff.theory._adaptive import buffer_shape
-from etaeff.theory._arguments import FloatArray
 from etaeff.theory._memory import Memory, memory_of, memory_sum
 from etaeff.theory._optimizers import Rule
 

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from etaeff._arguments import FloatArray
 from etaeff.theory._adaptive import buffer_shape
-from etaeff.theory._arguments import FloatArray
 from etaeff.theory._buffer import buffer_filter, moments, step_weights
 from etaeff.theory._optimizers import Rule
 
@@ -36,7 +36,7 @@ class _Mixing(NamedTuple):
 def half_life_of_known_updates(x: FloatArray) -> FloatArray:
     """Half-life of ‖w‖² where updates have one size at any radius: it loses (1 − x)² a step."""
     with np.errstate(divide="ignore"):  # x = 1 forgets at once
-        return np.asarray(-np.log(2) / (2 * np.where(x < 1, np.log1p(-x), np.log(np.abs(1 - x)))))
+        return np.asarray(-np.log(2) / (2 * np.log1p(-np.minimum(x, 2 - x))))  # of |1 − x|
 
 
 def half_life_of_buffer(rule: Rule, x: FloatArray, kappa: FloatArray) -> FloatArray:
@@ -109,5 +109,5 @@ def _half_life(jacobian: FloatArray, slow_rate: FloatArray) -> FloatArray:
     """Steps until the slowest mode halves; by its limit ln 2/`slow_rate` where that is tiny."""
     radius = np.abs(np.linalg.eigvals(jacobian)).max(-1)
     with np.errstate(divide="ignore"):
-        found = -np.log(2) / np.log(radius)
+        found = np.where(radius < 1, -np.log(2) / np.log(radius), np.inf)
     return np.asarray(np.where(slow_rate < _SLOW, np.log(2) / slow_rate, found))

@@ -8,8 +8,7 @@ updates that ignore the gradient's scale, ν = 0.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff.errors import UsageError
-from etaeff.theory._arguments import (
+from etaeff._arguments import (
     FloatArray,
     check_shapes,
     count,
@@ -17,6 +16,7 @@ from etaeff.theory._arguments import (
     positive,
     result,
 )
+from etaeff.errors import UsageError
 from etaeff.theory._effective_lr import radius_power
 
 

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from etaeff._arguments import FloatArray, count, not_negative, positive
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.theory._arguments import FloatArray, count, not_negative, positive
 
 SCHEDULES: Final = ("constant", "cosine", "linear", "step")
 _DROPS: Final = (1 / 3, 2 / 3)  # of ResNet's 90 epochs: after 30 and 60

@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from etaeff._arguments import FloatArray, array, positive, product, result
 from etaeff.errors import UsageError
-from etaeff.theory._arguments import FloatArray, array, positive, product, result
 from etaeff.theory._buffer import Filter, buffer_filter
 from etaeff.theory._equilibrium import equilibrium
 from etaeff.theory._optimizers import rule

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from etaeff._arguments import FloatArray, check_shapes, per_step, positive
 from etaeff.errors import UsageError
-from etaeff.theory._arguments import FloatArray, check_shapes, count, not_negative, positive
 from etaeff.theory._optimizers import Rule, rule
 from etaeff.theory._paths import Path, buffer_path, known_path
 
@@ -111,7 +111,9 @@ def trajectory(
             "adjust_lr_fn": adjust_lr_fn,
         },
     )
-    eta, lam = _per_step(steps, lr, wd)
+    eta, lam = per_step(lr, wd, steps)
+    if np.any(eta * lam >= 2):
+        raise UsageError(f"`lr` times `wd` must be below 2 at every step, got {np.max(eta * lam)}.")
     start = positive("radius", radius)
     given = {"dim": dim, "grad_norm_sq": grad_norm_sq}
     inputs = {name: positive(name, _needed(chosen, name, given[name])) for name in _needs(chosen)}
@@ -144,30 +146,6 @@ def _path(
         return known_path(chosen, eta, lam, radius, dim)
     except (ZeroDivisionError, OverflowError):
         raise UsageError(_LEFT_FLOAT64) from None
-
-
-def _per_step(steps: int | None, lr: ArrayLike, wd: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Learning rate and decay of each step."""
-    eta, lam = not_negative("lr", lr), not_negative("wd", wd)
-    for name, found in (("lr", eta), ("wd", lam)):
-        if found.ndim > 1:
-            raise UsageError(
-                f"`{name}` must be a number or have one axis, time; got the shape {found.shape}."
-            )
-    lengths = {len(found) for found in (eta, lam) if found.ndim}
-    if steps is not None:
-        lengths.add(count("steps", steps))
-    if not lengths:
-        raise UsageError("`steps` is needed, because neither `lr` nor `wd` has an axis of time.")
-    if len(lengths) > 1 or 0 in lengths:
-        raise UsageError(
-            "`steps` and the lengths of `lr` and `wd` must be the same and not zero, got "
-            f"{sorted(lengths)}."
-        )
-    (length,) = lengths
-    if np.any(eta * lam >= 2):
-        raise UsageError(f"`lr` times `wd` must be below 2 at every step, got {np.max(eta * lam)}.")
-    return np.broadcast_to(eta, length).copy(), np.broadcast_to(lam, length).copy()
 
 
 def _needs(chosen: Rule) -> tuple[str, ...]:

@@ -42,11 +42,43 @@ def fraction(name: str, value: ArrayLike) -> FloatArray:
     return found
 
 
+def one_fraction(name: str, value: ArrayLike) -> float:
+    """`value` as a float, if it is one number in [0, 1)."""
+    found = fraction(name, value)
+    if found.ndim:
+        raise UsageError(f"`{name}` must be one number in [0, 1), got {_shown(value)}.")
+    return float(found)
+
+
 def count(name: str, value: int) -> int:
     """`value` if it is a whole number from 1 on."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise UsageError(f"`{name}` must be a whole number from 1 on, got {value!r}.")
     return int(value)
+
+
+def per_step(
+    lr: ArrayLike, wd: ArrayLike, steps: int | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Rate η ≥ 0 and decay λ ≥ 0 of each step, from a number each or one for each step."""
+    eta, lam = not_negative("lr", lr), not_negative("wd", wd)
+    for name, found in (("lr", eta), ("wd", lam)):
+        if found.ndim > 1:
+            raise UsageError(
+                f"`{name}` must be a number or have one axis, time; got the shape {found.shape}."
+            )
+    lengths = {len(found) for found in (eta, lam) if found.ndim}
+    if steps is not None:
+        lengths.add(count("steps", steps))
+    if not lengths:
+        raise UsageError("`steps` is needed, because neither `lr` nor `wd` has an axis of time.")
+    if len(lengths) > 1 or 0 in lengths:
+        raise UsageError(
+            "`steps` and the lengths of `lr` and `wd` must be the same and not zero, got "
+            f"{sorted(lengths)}."
+        )
+    (length,) = lengths
+    return np.broadcast_to(eta, length).copy(), np.broadcast_to(lam, length).copy()
 
 
 def check_shapes(**arrays: FloatArray) -> tuple[int, ...]:
