@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from etaeff._arguments import positive
 from etaeff.convert._optimizer_changes import (
     Change,
     Group,
@@ -17,7 +18,7 @@ from etaeff.convert._optimizer_changes import (
 )
 from etaeff.convert._optimizer_rules import LEARNING_RATES, Rule, rule_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
-from etaeff.convert._weight_changes import label, positive, radii, weight_changes
+from etaeff.convert._weight_changes import label, radii, weight_changes
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 
@@ -79,7 +80,7 @@ def drop_lr_(
         Wan et al., "Spherical Motion Dynamics", 2021, arXiv:2006.08419, Corollary 3.1, for SGD;
         the other exponents are derived here.
     """
-    k = positive("k", k)
+    k = float(positive("k", k))
     rule = rule_of(optimizer)
     check_scheduler(optimizer, scheduler)
     parameters = _named_parameters(optimizer, model)

@@ -12,7 +12,7 @@ every later one, is c times what it was:
   ignores the gradient's scale.
 
 References:
-    van Laarhoven 2017, section 3, for the powers of ‖w‖; Li & Arora, "An Exponential Learning
+    van Laarhoven 2017 for the powers of ‖w‖; Li & Arora, "An Exponential Learning
     Rate Schedule for Deep Learning", 2020, Lemma 2.4, for SGD. The other rows are derived here,
     from the code of torch.optim, and tested on it.
 """

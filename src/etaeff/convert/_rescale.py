@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from etaeff._arguments import positive
 from etaeff.convert._optimizer_changes import (
     Change,
     check_exact,
@@ -17,7 +18,7 @@ from etaeff.convert._optimizer_changes import (
 )
 from etaeff.convert._optimizer_rules import rule_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
-from etaeff.convert._weight_changes import label, positive, radii, weight_changes
+from etaeff.convert._weight_changes import label, radii, weight_changes
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 
@@ -84,7 +85,7 @@ def rescale_(
         [(0.4, 0.0025), (0.1, 0.01)]
 
     References:
-        van Laarhoven 2017, section 3; Li & Arora, "An Exponential Learning Rate Schedule for
+        van Laarhoven 2017; Li & Arora, "An Exponential Learning Rate Schedule for
         Deep Learning", 2020, Lemma 2.4.
     """
     target = _target(radius, scale, uniform)
@@ -111,10 +112,10 @@ def rescale_(
 def _target(radius: float | None, scale: float | None, uniform: bool) -> Callable[[Tensor], Tensor]:
     """The function from the norms of a block's pieces to their factors."""
     if scale is not None and radius is None:
-        c = positive("scale", scale)
+        c = float(positive("scale", scale))
         return lambda norms: torch.full_like(norms, c)
     if radius is not None and scale is None:
-        r = positive("radius", radius)
+        r = float(positive("radius", radius))
         if uniform:
             return lambda norms: torch.full_like(norms, r / float(norms.square().mean().sqrt()))
         return lambda norms: r / norms

@@ -1,7 +1,7 @@
 r"""From a free weight with decay to one of unit norm without: where the decay goes."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,9 +9,7 @@ from numpy.typing import ArrayLike
 from etaeff._arguments import FloatArray, check_shapes, one_fraction, per_step, positive
 from etaeff.convert._exponential import shrinkages
 from etaeff.errors import UsageError
-from etaeff.theory import Equilibrium, effective_lr, equilibrium, radius_power
-
-_USUAL_DECAY: Final = {"sgd": "l2", "rmsprop": "l2", "adam": "l2"}
+from etaeff.theory import Equilibrium, effective_lr, equilibrium, radius_power, usual_decay
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def to_sphere(
         >>> to_sphere("sgd", lr=[0.1, 0.1], wd=0.0, radius=[1.0, 2.0], momentum=0.5).lr
         array([0.1  , 0.025])
         >>> to_sphere("sgd", lr=0.1, wd=5e-4).notes
-        ('`radius` and `effective_lr` need `grad_norm_sq`.',)
+        ('`lr` needs `grad_norm_sq`; `angle` is known without.',)
 
     References:
         `docs/theory.md`; Li & Arora 2020 for α.
@@ -143,7 +141,7 @@ def _at_equilibrium(
     notes = list(found.notes)
     if found.angle is None:
         return SphereSchedule(None, None, None, tuple(notes))
-    l2 = arguments.get("decay", _USUAL_DECAY.get(optimizer, "decoupled")) == "l2"
+    l2 = (arguments.get("decay") or usual_decay(optimizer)) == "l2"
     eta, lam = np.asarray(lr, dtype=float), np.asarray(wd, dtype=float)
     mu = np.asarray(_memory_constant(optimizer, arguments), dtype=float)
     if not l2:
@@ -158,7 +156,9 @@ def _at_equilibrium(
     if l2 and optimizer == "adam":
         notes.append(f"To first order in ηλ; the exact beta1 is {np.max(mu / kept):.6g}.")
     if found.radius is None or found.effective_lr is None:
-        return SphereSchedule(None, momentum, found.angle, tuple(notes))
+        missing = {"sgd": "grad_norm_sq", "muon": "shape"}.get(optimizer, "dim")
+        note = f"`lr` needs `{missing}`; `angle` is known without."
+        return SphereSchedule(None, momentum, found.angle, (note,))
     rate = found.effective_lr / left
     if l2 and optimizer in ("adam", "rmsprop"):
         # Free, the second moment holds the decay too; on the sphere it holds ‖ḡ‖² alone.
@@ -200,7 +200,7 @@ def _memory_constant(optimizer: str, arguments: dict[str, Any]) -> Any:
 
 def _refuse_without_law(optimizer: str, arguments: dict[str, Any]) -> None:
     """Refuse what cannot be followed along a radius."""
-    decay = arguments.get("decay", _USUAL_DECAY.get(optimizer, "decoupled"))
+    decay = arguments.get("decay") or usual_decay(optimizer)
     if optimizer == "sgd" and (arguments.get("nesterov") or arguments.get("dampening")):
         raise UsageError(
             "A run with Nesterov momentum or dampening cannot be followed along its radius; "

@@ -75,13 +75,6 @@ def label(block: Block) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def positive(name: str, value: float) -> float:
-    """`value` as a float, refused unless it is positive and finite."""
-    if not 0 < value < float("inf"):
-        raise UsageError(f"`{name}` must be positive and finite, got {value}.")
-    return float(value)
-
-
 def _multiply(tensor: Tensor, block: Block, factors: Tensor) -> Change:
     if bool((factors == factors[0]).all()):
         return partial(tensor.mul_, float(factors[0]))  # no view: it may be sparse or sharded

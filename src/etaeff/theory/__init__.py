@@ -2,7 +2,7 @@
 
 from etaeff.theory._effective_lr import effective_lr, radius_power
 from etaeff.theory._equilibrium import Equilibrium, equilibrium
-from etaeff.theory._invariant import Invariant, invariant
+from etaeff.theory._invariant import Invariant, invariant, usual_decay
 from etaeff.theory._published import PUBLISHED_SETTINGS, PublishedSetting, published_setting
 from etaeff.theory._schedule_law import (
     schedule_drive,
@@ -37,4 +37,5 @@ __all__ = [
     "timescale",
     "trajectory",
     "update_norm",
+    "usual_decay",
 ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._arguments import FloatArray, check_shapes, positive, result
-from etaeff.theory._optimizers import rule
+from etaeff.theory._optimizers import family, rule
 
 
 class Invariant(NamedTuple):
@@ -59,3 +59,19 @@ def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
     chosen = rule(optimizer, decay, {})
     divides_out = chosen.decay == "l2" and chosen.family.radius_power == 1
     return Invariant(2 if divides_out else 1, 1)
+
+
+def usual_decay(optimizer: str) -> str:
+    """Where the weight decay of torch's optimiser of this name acts: `"l2"` or `"decoupled"`.
+
+    Args:
+        optimizer: As in `equilibrium`.
+
+    Raises:
+        UnknownNameError: If the optimiser is not known.
+
+    Examples:
+        >>> usual_decay("adam"), usual_decay("adamw")
+        ('l2', 'decoupled')
+    """
+    return family(optimizer).decays[0]

@@ -5,6 +5,7 @@ multiplications a NumPy call costs more than the arithmetic.
 """
 
 from collections.abc import Iterator
+from math import sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from etaeff.theory._memory import Memory, memory_of, memory_sum
 from etaeff.theory._optimizers import Rule
 
 _CHUNK: Final = 65_536  # steps whose coefficients are held as Python numbers at a time
-_PARTS: Final = 4  # of an update's memory that are followed one by one
+_PARTS: Final = 3  # of an update's memory that are followed one by one
 
 
 class Path(NamedTuple):
@@ -48,9 +49,9 @@ def buffer_path(
             square = smoothing * square + fresh * (noise + decay * decay * r)
             noise *= thinning
             if keeps_divided:
-                kappa = square**-0.5
+                kappa = 1 / sqrt(square)
             else:
-                h *= square**-0.5
+                h /= sqrt(square)
         old = mu * m
         along = old + kappa * decay * r  # ⟨w, v'⟩
         v = mu * mu * v + kappa * (decay * (along + old) + kappa * noise)

@@ -1,0 +1,86 @@
+"""What commands print: numbers, aligned columns, paragraphs, JSON."""
+
+import json
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+WIDTH: Final = 88  # characters of a line of text
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """`value` to so many significant digits; whole from a thousand on.
+
+    Examples:
+        >>> number(5e-05), number(0.0072548), number(339.863), number(1468.9), number(None)
+        ('5e-05', '0.007255', '339.9', '1,469', 'not known')
+    """
+    if value is None:
+        return "not known"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
+def aligned(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
+    """Rows of cells as lines of columns, two spaces apart.
+
+    Args:
+        rows: Of one length or not. The last cell of a row that is not flush right may be long: it
+            widens no column.
+        right: Columns that end flush right, as numbers do.
+
+    Examples:
+        >>> print(aligned([["lr", "0.1"], ["radius", "12.5", "‖w‖"]], right=[1]))
+        lr       0.1
+        radius  12.5  ‖w‖
+    """
+    table, flush = [list(row) for row in rows], set(right)
+    count = max(map(len, table), default=0)
+    widths = [
+        max((len(row[i]) for row in table if i + (i not in flush) < len(row)), default=0)
+        for i in range(count)
+    ]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if i in flush else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=False))
+        )
+        for row in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def paragraph(text: str, *, bullet: str = "") -> str:
+    """Sentences in lines of at most `WIDTH` characters, behind a bullet if there is one."""
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    """One JSON object: NumPy's numbers as numbers, what is not finite as null.
+
+    Examples:
+        >>> print(as_json({"lr": 0.1, "radius": None, "steps": float("inf")}))
+        {
+          "lr": 0.1,
+          "radius": null,
+          "steps": null
+        }
+    """
+    return json.dumps(_plain(values), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if hasattr(value, "item"):  # of NumPy, which this file does not load
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
