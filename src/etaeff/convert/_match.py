@@ -29,7 +29,7 @@ _MEMORY: Final = {  # the argument that says how long an update is remembered
     "muon": "momentum",
     "normalized": "momentum",
 }
-_BETA2: Final = 0.999
+_BETA2S: Final = (0.999, 0.99, 0.95, 0.9)  # of which a slower one may keep the weight waiting
 _MOST_MOMENTUM: Final = 0.9999
 _AT_ONCE: Final = 1e-12  # stands for a half-life of no step at all, which has no logarithm
 _CLOSE: Final = 1e-6  # relative: half-lives that count as one
@@ -71,8 +71,9 @@ def match(
     The angle fixes the product of η and λ that the target feels (`etaeff.theory.invariant`). Its
     momentum, or β₁, is then chosen so that it also takes as long to get there: with
     $x = \theta^2 (1+\mu)/2$, SGD's half-life times θ² is $\tfrac{\ln 2}{2}\,\frac{1-\mu}{1+\mu}$,
-    and AdamW's is $\ln 2\,\frac{1-\beta_1}{1+\beta_1}$, so each θ and half-life below the one
-    without momentum has its momentum. What is then free is how the product is shared between η
+    and AdamW's is $\ln 2\,\frac{1-\beta_1}{1+\beta_1}$ while its second moment keeps up (a
+    smaller β₂ is taken if it would not), so each θ and half-life below the one without momentum
+    has its momentum. What is then free is how the product is shared between η
     and λ: it decides where the radius settles, and how soon from the initial one. It is shared so
     that the radius settles where it did, if `dim` and `grad_norm_sq` say where that is; else `lr`
     is as given, or the usual one.
@@ -99,7 +100,7 @@ def match(
     Examples:
         >>> found = match(Setting.parse("sgd lr=0.1 wd=5e-4 momentum=0.9"), "adamw", lr=1e-3)
         >>> round(found.setting.betas[0], 3), round(found.setting.wd, 3)
-        (0.95, 1.019)
+        (0.96, 1.288)
         >>> abs(found.target.angle / found.source.angle - 1) < 1e-8
         np.True_
 
@@ -112,7 +113,8 @@ def match(
         source.optimizer, **block, **_own(source.optimizer, shape), **source.arguments()
     )
     angle, half_life = _turn(source.optimizer, first)
-    aim = _Aim(target, block | _own(target, shape), arguments)
+    beta2s = (*(source.betas[1:] if source.betas and target != "lion" else ()), *_BETA2S)
+    aim = _Aim(target, block | _own(target, shape), arguments, beta2s)
     notes: list[str] = []
     if match_time:
         arguments = arguments | aim.momentum(angle, half_life, notes)
@@ -138,6 +140,7 @@ class _Aim:
     optimizer: str
     block: dict[str, Any]
     arguments: dict[str, Any]
+    beta2s: tuple[float, ...]
 
     @property
     def lr_power(self) -> int:
@@ -165,13 +168,35 @@ class _Aim:
         name = _MEMORY.get(self.optimizer)
         if name is None or name in self.arguments:
             return {}
+        if name != "betas":
+            return self._momentum(lambda mu: {name: mu}, angle, half_life, notes) or {}
+        for beta2 in self.beta2s:
 
-        def named(mu: float) -> dict[str, Any]:
-            return {name: (mu, _BETA2)} if name == "betas" else {name: mu}
+            def with_betas(beta1: float, beta2: float = beta2) -> dict[str, Any]:
+                return {"betas": (beta1, beta2)}
+
+            found = self._momentum(with_betas, angle, half_life, notes)
+            if found is not None:
+                if beta2 != self.beta2s[0]:
+                    notes.append(
+                        f"beta2 is {beta2:g}: at {self.beta2s[0]:g} the second moment would lag "
+                        "behind and keep the norm from settling in that time."
+                    )
+                return found
+        return {}
+
+    def _momentum(
+        self,
+        named: Callable[[float], dict[str, Any]],
+        angle: float,
+        half_life: float,
+        notes: list[str],
+    ) -> dict[str, Any] | None:
+        """The same with all but one number held; `None` if it is too slow at any momentum."""
 
         def excess(lag: float) -> float:
-            mu = math.tanh(lag / 2)  # lag = ln (1 + μ)/(1 − μ)
-            found = self.equilibrium(self.product(angle, **named(mu)), **named(mu))
+            own = named(math.tanh(lag / 2))  # lag = ln (1 + μ)/(1 − μ)
+            found = self.equilibrium(self.product(angle, **own), **own)
             return math.log(half_life / _turn(self.optimizer, found)[1])
 
         if excess(0.0) >= 0:
@@ -184,7 +209,7 @@ class _Aim:
         for lag in np.arange(1, 2 * math.atanh(_MOST_MOMENTUM)).tolist():
             if excess(lag) > 0:
                 return named(math.tanh(_root(excess, lag - 1, lag) / 2))
-        return {}
+        return None
 
 
 def _turn(optimizer: str, found: Equilibrium) -> tuple[float, float]:

@@ -32,7 +32,9 @@ class Equilibrium:
         angle: Turn of the direction in a step, radians; the root of its mean square.
         cosine: Mean cosine of successive weights; cos(`angle`).
         effective_lr: η/‖w‖² or η/‖w‖, as `effective_lr` says; `None` without the radius.
-        half_life: Steps in which a deviation of ‖w‖² from its equilibrium halves.
+        half_life: Steps in which a deviation of ‖w‖² from its equilibrium halves, once buffers
+            have settled. Of Lion, Muon and averaged normalised gradients it is right while ‖w‖
+            moves little within their memory (ηλ ≪ 1 − β₂ or 1 − μ).
         regime: `"slow"` where 1 − cosine < 0.01: first-order formulas in ηλ hold to 0.2 %;
             `"fast"` up to a turn of 60° a step; `"erratic"` beyond, where a step is as long as
             the weight.
@@ -214,7 +216,10 @@ def _of_known_updates(
     radius = None
     if size is not None:
         radius = np.exp((np.log(size) + np.log(found.variance)) / 2 + np.log(eta))
-    half_life = half_life_of_known_updates(x)
+    if chosen.name in ("rmsprop", "adam", "adamw"):
+        half_life = half_life_of_adaptive(chosen, x)
+    else:
+        half_life = half_life_of_known_updates(x)
     return _assemble(chosen, eta, radius, found.decorrelation, half_life, notes)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from etaeff._arguments import FloatArray
 from etaeff.theory._adaptive import buffer_shape
-from etaeff.theory._buffer import buffer_filter, moments, step_weights
+from etaeff.theory._buffer import Filter, buffer_filter, moments, step_weights
 from etaeff.theory._optimizers import Rule
 
 _SLOW: Final = 1e-7  # below this drift the limit is better than eigenvalues near 1
@@ -56,16 +56,31 @@ def half_life_of_buffer(rule: Rule, x: FloatArray, kappa: FloatArray) -> FloatAr
     return _half_life(jacobian, 4 * process.one_minus / (1 - process.det))
 
 
-def half_life_of_adaptive(rule: Rule, z: FloatArray) -> FloatArray:
-    """Half-life of ‖w‖² under Adam or RMSProp with L2; for small z it is ln 2 over 3z."""
+def half_life_of_adaptive(rule: Rule, x: FloatArray) -> FloatArray:
+    """Half-life of ‖w‖² under Adam and RMSProp, whose second moment remembers older radii.
+
+    Where it keeps up, and x is small, that is ln 2 over 3x with L2 and over 2x with decoupled
+    decay; where it does not, it sets the pace.
+
+    Args:
+        rule: The optimiser.
+        x: What decay takes from w a step, momentum aside: hλ with L2, ηλ decoupled.
+    """
     mu, kappa, k = buffer_shape(rule)
-    c = kappa / (1 + mu)
-    noise, turn = z * k * (2 - c * z), c * z  # of the law of SGD at radius 1, with h = 1
-    mixing = _Mixing(mu, kappa, kappa, mu, z, np.ones(()))
+    if rule.decay == "l2":
+        c = kappa / (1 + mu)
+        # The law of SGD at radius 1, with a rate of 1.
+        noise, turn, l2, a = x * k * (2 - c * x), c * x, x, np.ones(())
+        slow = 3 * x / k
+    else:
+        found = moments(Filter((1 - x) * mu, x * (1 - mu), -kappa, np.zeros(())))
+        noise, turn, l2, a = 1 / found.variance, found.decorrelation, np.zeros(()), 1 - x
+        slow = 2 * x
+    mixing = _Mixing(mu, kappa, kappa, mu, l2, a)
     smoothing = rule["alpha"] if rule.name == "rmsprop" else rule["betas"][1]
 
     def step(r: _Array, m: _Array, v: _Array, square: _Array) -> tuple[_Array, ...]:
-        entry = (noise / r + z**2 * r) / (noise + z**2)
+        entry = (noise / r + l2**2 * r) / (noise + l2**2)
         square = smoothing * square + (1 - smoothing) * entry
         h = square**-0.5
         if rule.name == "rmsprop":  # its buffer holds gradients that are divided already
@@ -74,10 +89,11 @@ def half_life_of_adaptive(rule: Rule, z: FloatArray) -> FloatArray:
             after = _advance(mixing, r, m, v, noise / r, h=h)
         return (*after, square)
 
-    with np.errstate(invalid="ignore"):
-        m = np.where(mu > 0, (turn - kappa * z) / np.where(mu > 0, mu, 1), 0)
-    ones = np.ones(np.broadcast_shapes(noise.shape, np.shape(smoothing)))
-    return _half_life(_jacobian(step, (ones, m * ones, 2 * turn * ones, ones)), 3 * z / k)
+    along = a - 1 + turn  # ⟨w, v'⟩ at the fixed point, from ⟨w, w'⟩ = 1 − turn
+    m = np.where(mu > 0, (along - kappa * l2) / np.where(mu > 0, mu, 1), 0)
+    v = 1 - a**2 + 2 * a * along
+    ones = np.ones(np.broadcast_shapes(np.shape(noise), np.shape(smoothing), np.shape(mu)))
+    return _half_life(_jacobian(step, (ones, m * ones, v * ones, ones)), slow)
 
 
 def _advance(

@@ -47,8 +47,10 @@ def timescale(
     r"""Steps and epochs until a weight is at equilibrium, and the memory of the decay.
 
     A deviation of ‖w‖² from equilibrium shrinks, for small ηλ, as $e^{-4\eta\lambda t/(1-\mu)}$
-    for SGD with L2, as $e^{-2\eta\lambda t}$ with decoupled decay, and for Adam with L2 three
-    times as fast as the decay that it sees. The weight is a moving average of its updates over
+    for SGD with L2, as $e^{-2\eta\lambda t}$ for updates that ignore the gradient's scale, with
+    decoupled decay, and for Adam with L2 three times as fast as the decay that it sees; a second
+    moment that does not keep up (ηλ not below 1 − β₂) slows it. The weight is a moving average of
+    its updates over
 
     $$\tau = \frac{1}{\eta\lambda}\;\text{steps} = \frac{B}{\eta\lambda D}\;\text{epochs}.$$
 
