@@ -11,11 +11,14 @@ FloatArray: TypeAlias = NDArray[np.float64]
 
 
 def array(name: str, value: ArrayLike) -> FloatArray:
-    """`value` as float64; refused if it is no number."""
+    """`value` as float64; refused if it is no number, or none at all."""
     try:
-        return np.asarray(value, dtype=np.float64)
+        found = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise UsageError(f"`{name}` must be a number or an array of them, got {value!r}.") from None
+    if not found.size:
+        raise UsageError(f"`{name}` must not be empty.")
+    return found
 
 
 def positive(name: str, value: ArrayLike, *, why: str = "") -> FloatArray:
@@ -47,6 +50,14 @@ def one_fraction(name: str, value: ArrayLike) -> float:
     found = fraction(name, value)
     if found.ndim:
         raise UsageError(f"`{name}` must be one number in [0, 1), got {_shown(value)}.")
+    return float(found)
+
+
+def one_positive(name: str, value: ArrayLike) -> float:
+    """`value` as a float, if it is one positive and finite number."""
+    found = positive(name, value)
+    if found.ndim:
+        raise UsageError(f"`{name}` must be one number, got an array of shape {found.shape}.")
     return float(found)
 
 
@@ -91,11 +102,11 @@ def check_shapes(**arrays: FloatArray) -> tuple[int, ...]:
 
 
 def result(name: str, value: FloatArray) -> FloatArray:
-    """`value`, positive and finite, as a NumPy scalar if it has no axes.
+    """`value`, positive, finite and not subnormal, as a NumPy scalar if it has no axes.
 
     Overflow and underflow are refused with `name`, which says what the value is.
     """
-    if not (np.all(np.isfinite(value)) and np.all(value > 0)):
+    if not (np.all(np.isfinite(value)) and np.all(value >= np.finfo(np.float64).tiny)):
         raise UsageError(
             f"The {name} lies outside what float64 can hold. Check the units of the arguments."
         )
@@ -104,6 +115,7 @@ def result(name: str, value: FloatArray) -> FloatArray:
 
 def product(lr: FloatArray, wd: FloatArray) -> FloatArray:
     """Ηλ, in (0, 2) and no underflow: else the decay by itself has no equilibrium."""
+    check_shapes(lr=lr, wd=wd)
     with np.errstate(over="ignore", under="ignore"):
         x = lr * wd
     if np.any(x >= 2):

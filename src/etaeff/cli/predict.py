@@ -20,8 +20,8 @@ _TITLES = {
     "normalized": "normalised gradients",
 }
 _REGIMES = {
-    "slow": "first-order formulas hold to 0.2 %",
-    "fast": "first-order formulas are off; these values are the model's own",
+    "slow": "less than 8° a step",
+    "fast": "8° to 60° a step",
     "erratic": "more than 60° a step",
 }
 

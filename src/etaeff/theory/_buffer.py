@@ -55,6 +55,11 @@ class Moments(NamedTuple):
     decorrelation: FloatArray
 
 
+def gradient_weight(rule: Rule) -> FloatArray:
+    """κ of SGD: 1 − dampening, and 1 without momentum, where torch has no buffer to damp."""
+    return np.where(rule["momentum"] > 0, 1 - rule["dampening"], 1.0)
+
+
 def step_weights(momentum: FloatArray, kappa: FloatArray, *, nesterov: bool) -> StepWeights:
     """E and f of the update rule, from μ and κ."""
     if nesterov:

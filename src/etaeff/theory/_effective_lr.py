@@ -56,5 +56,7 @@ def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatAr
     power = radius_power(optimizer)
     eta, r = positive("lr", lr), positive("radius", radius)
     check_shapes(lr=eta, radius=r)
-    with np.errstate(over="ignore", under="ignore", divide="ignore"):
-        return result("effective learning rate", eta / r**power)
+    with np.errstate(all="ignore"):
+        rate = eta / r
+        # One division at a time: r² may leave float64 where η/r² does not.
+        return result("effective learning rate", rate / r if power == 2 else rate)

@@ -1,6 +1,6 @@
 """Where weight decay holds a scale-invariant weight, and how far it turns there in a step."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from etaeff._arguments import FloatArray, check_shapes, positive, product, result
 from etaeff.errors import UsageError
 from etaeff.theory._adaptive import adaptive_state, buffer_shape
-from etaeff.theory._buffer import buffer_filter, is_stationary, moments
+from etaeff.theory._buffer import buffer_filter, gradient_weight, is_stationary, moments
 from etaeff.theory._memory import memory_of
 from etaeff.theory._memory import moments as memory_moments
 from etaeff.theory._optimizers import Rule, rule
@@ -19,7 +19,7 @@ from etaeff.theory._relaxation import (
     half_life_of_known_updates,
 )
 
-_SLOW, _FAST = 0.01, 0.5  # 1 − cosine: below, first-order formulas are right to 0.2 %; 60°
+_SLOW, _FAST = 0.01, 0.5  # 1 − cosine of 8.1° and of 60°
 _NO_DECAY = " Without decay the norm only grows, and there is no equilibrium."
 
 
@@ -35,9 +35,8 @@ class Equilibrium:
         half_life: Steps in which a deviation of ‖w‖² from its equilibrium halves, once buffers
             have settled. Of Lion, Muon and averaged normalised gradients it is right while ‖w‖
             moves little within their memory (ηλ ≪ 1 − β₂ or 1 − μ).
-        regime: `"slow"` where 1 − cosine < 0.01: first-order formulas in ηλ hold to 0.2 %;
-            `"fast"` up to a turn of 60° a step; `"erratic"` beyond, where a step is as long as
-            the weight.
+        regime: `"slow"` where 1 − cosine < 0.01, a turn of less than 8.1° a step; `"fast"` up to
+            60°; `"erratic"` beyond, where a step is as long as the weight.
         notes: Sentences on what is missing, and what the numbers assume.
     """
 
@@ -160,17 +159,25 @@ def equilibrium(
     eta, lam = positive("lr", lr), positive("wd", wd, why=_NO_DECAY)
     entries = None if dim is None else positive("dim", dim)
     g = None if grad_norm_sq is None else positive("grad_norm_sq", grad_norm_sq)
-    _check_shapes(chosen, lr=eta, wd=lam, dim=entries, grad_norm_sq=g)
-    if chosen.name == "sgd":
-        return _of_sgd(chosen, eta, product(eta, lam), g)
-    if chosen.decay == "l2":
-        return _of_adaptive(chosen, eta, lam, entries, g)
-    return _of_known_updates(chosen, eta, product(eta, lam), entries)
+    everywhere = _shape(chosen, lr=eta, wd=lam, dim=entries, grad_norm_sq=g)
+    with np.errstate(all="ignore"):  # what leaves float64 is refused at the end, in a sentence
+        if chosen.name == "sgd":
+            found = _of_sgd(chosen, eta, product(eta, lam), g)
+        elif chosen.decay == "l2":
+            found = _of_adaptive(chosen, eta, lam, entries, g)
+        else:
+            found = _of_known_updates(chosen, eta, product(eta, lam), entries)
+    spread: dict[str, Any] = {
+        name: np.broadcast_to(value, everywhere).copy()[()]
+        for name, value in vars(found).items()
+        if isinstance(value, np.ndarray | np.generic)
+    }
+    return replace(found, **spread)
 
 
 def _of_sgd(chosen: Rule, eta: FloatArray, x: FloatArray, g: FloatArray | None) -> Equilibrium:
     """SGD with and without momentum, L2 or decoupled: an ARMA(2, 1) process."""
-    kappa = 1 - chosen["dampening"]
+    kappa = gradient_weight(chosen)
     process = buffer_filter(chosen, x, kappa=kappa)
     if not np.all(is_stationary(process)):
         raise UsageError(
@@ -251,11 +258,13 @@ def _assemble(
     half_life: FloatArray,
     notes: list[str],
 ) -> Equilibrium:
-    if not np.all((half_life >= 0) & np.isfinite(half_life)):
+    if np.any(np.isnan(half_life)):
         raise UsageError(
             "The decay is so strong that a disturbed norm swings without end: there is no "
             "equilibrium that holds."
         )
+    if not np.all(np.isfinite(half_life)):
+        result("half-life", half_life)  # refuses it
     rate = None
     if radius is not None:
         radius = result("radius", np.asarray(radius))
@@ -278,9 +287,10 @@ def _missing(name: str) -> str:
     return f"`radius` and `effective_lr` need `{name}`."
 
 
-def _check_shapes(chosen: Rule, **arrays: FloatArray | None) -> None:
+def _shape(chosen: Rule, **arrays: FloatArray | None) -> tuple[int, ...]:
+    """The shape that all inputs broadcast to."""
     own: dict[str, Any] = dict(chosen.arguments)
     if "betas" in own:
         own |= {f"betas[{i}]": beta for i, beta in enumerate(own.pop("betas"))}
     given = own | arrays
-    check_shapes(**{name: a for name, a in given.items() if isinstance(a, np.ndarray)})
+    return check_shapes(**{name: a for name, a in given.items() if isinstance(a, np.ndarray)})

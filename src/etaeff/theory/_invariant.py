@@ -13,7 +13,7 @@ class Invariant(NamedTuple):
     """η^`lr_power` · λ^`wd_power`; settings that share it turn alike at equilibrium."""
 
     lr_power: int
-    wd_power: int
+    wd_power: int = 1
 
     def __str__(self) -> str:
         """As it is written."""
@@ -23,8 +23,9 @@ class Invariant(NamedTuple):
         """The product for these settings, of the broadcast shape."""
         eta, lam = positive("lr", lr), positive("wd", wd)
         check_shapes(lr=eta, wd=lam)
-        with np.errstate(over="ignore", under="ignore"):
-            return result("product", eta**self.lr_power * lam**self.wd_power)
+        with np.errstate(all="ignore"):
+            found = eta * lam  # η² by itself may leave float64 where η²λ does not
+            return result("product", eta * found if self.lr_power == 2 else found)
 
 
 def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
@@ -58,7 +59,7 @@ def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
     """
     chosen = rule(optimizer, decay, {})
     divides_out = chosen.decay == "l2" and chosen.family.radius_power == 1
-    return Invariant(2 if divides_out else 1, 1)
+    return Invariant(2 if divides_out else 1)
 
 
 def usual_decay(optimizer: str) -> str:

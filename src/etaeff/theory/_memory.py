@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etaeff._arguments import FloatArray, count
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import UsageError
 from etaeff.theory._buffer import Moments
 from etaeff.theory._optimizers import Rule
 
@@ -23,7 +23,6 @@ _ARCSINE_TERMS: Final = 1024  # beyond them 2e-5 of the sum at most, where beta1
 _JACOBI_SIZE: Final = 256  # resolves singular values of a hundredth of the largest
 _NEWTON_SCHULZ: Final = (3.4445, -4.7750, 2.0315)  # torch.optim.Muon's `ns_coefficients`
 _NEWTON_SCHULZ_STEPS: Final = 5
-_LR_ADJUSTMENTS: Final = ("original", "match_rms_adamw")
 
 
 class Memory(NamedTuple):
@@ -82,7 +81,7 @@ def _adam(rule: Rule) -> Memory:
       \qquad h = \frac{1 - \beta_1^2}{1 - \beta_1^2\beta_2}.$$
     """
     beta1, beta2 = rule["betas"]
-    first, second = _second_moment_noise(beta1, beta2)
+    first, second = second_moment_noise(beta1, beta2)
     total = first + second
     size = (1 - beta1) / (1 + beta1) * total
     decays = _stack(beta1, beta1 * beta2)
@@ -92,7 +91,7 @@ def _adam(rule: Rule) -> Memory:
 def _rmsprop(rule: Rule) -> Memory:
     """RMSProp: its buffer adds up gradients that were divided by their root mean square."""
     mu, alpha = rule["momentum"], rule["alpha"]
-    size = sum(_second_moment_noise(np.zeros(()), alpha)) / (1 - mu**2)
+    size = sum(second_moment_noise(np.zeros(()), alpha)) / (1 - mu**2)
     return Memory(np.asarray(size), _stack(mu), _stack(mu))
 
 
@@ -136,7 +135,7 @@ def _normalized(rule: Rule) -> Memory:
     return Memory(np.ones(()), _stack(rule["momentum"]), _stack(rule["momentum"]))
 
 
-def _second_moment_noise(beta1: FloatArray, beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
+def second_moment_noise(beta1: FloatArray, beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The two terms in brackets of `_adam`, the second without its β₂^k."""
     epsilon = 1 - beta2
     omega = 2 * epsilon / (1 + beta2)
@@ -171,8 +170,6 @@ def _newton_schulz_moments(small: int, large: int) -> tuple[float, FloatArray]:
 
 def _lr_adjustment(name: str, rows: int, cols: int) -> float:
     """What torch.optim.Muon multiplies lr by for a matrix of this shape."""
-    if name not in _LR_ADJUSTMENTS:
-        raise UnknownNameError("adjust_lr_fn", name, _LR_ADJUSTMENTS)
     if name == "original":
         return float(np.sqrt(max(1.0, rows / cols)))
     return float(0.2 * np.sqrt(max(rows, cols)))

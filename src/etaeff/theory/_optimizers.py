@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from etaeff._arguments import fraction
+from etaeff._arguments import check_shapes, fraction
 from etaeff.errors import UnknownNameError, UsageError
 
 
@@ -23,6 +23,8 @@ class Family:
     decays: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
+
+LR_ADJUSTMENTS: Final = ("original", "match_rms_adamw")  # torch.optim.Muon's
 
 _ADAM_BETAS: Final = (0.9, 0.999)
 
@@ -57,8 +59,8 @@ class Rule:
 
 def family(optimizer: str) -> Family:
     """What is known of `optimizer`; an unknown one is refused with the list of the known."""
-    if optimizer not in FAMILIES:
-        raise UnknownNameError("optimizer", optimizer, FAMILIES)
+    if not isinstance(optimizer, str) or optimizer not in FAMILIES:
+        raise UnknownNameError("optimizer", str(optimizer), FAMILIES)
     return FAMILIES[optimizer]
 
 
@@ -89,9 +91,13 @@ def _checked(name: str, value: Any) -> Any:
     if name == "betas":
         if not (isinstance(value, tuple | list) and len(value) == 2):
             raise UsageError(f"`betas` must be a pair of numbers in [0, 1), got {value!r}.")
-        return tuple(fraction(f"betas[{i}]", beta) for i, beta in enumerate(value))
+        betas = {f"betas[{i}]": fraction(f"betas[{i}]", beta) for i, beta in enumerate(value)}
+        check_shapes(**betas)
+        return tuple(betas.values())
     if name in ("momentum", "alpha", "dampening"):
         return fraction(name, value)
+    if name == "adjust_lr_fn" and value not in LR_ADJUSTMENTS:
+        raise UnknownNameError("adjust_lr_fn", str(value), LR_ADJUSTMENTS)
     if name == "nesterov" and not isinstance(value, bool):
         raise UsageError(f"`nesterov` must be True or False, got {value!r}.")
     return value

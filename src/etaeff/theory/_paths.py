@@ -12,7 +12,8 @@ import numpy as np
 
 from etaeff._arguments import FloatArray
 from etaeff.theory._adaptive import buffer_shape
-from etaeff.theory._memory import Memory, memory_of, memory_sum
+from etaeff.theory._buffer import gradient_weight
+from etaeff.theory._memory import Memory, memory_of, second_moment_noise
 from etaeff.theory._optimizers import Rule
 
 _CHUNK: Final = 65_536  # steps whose coefficients are held as Python numbers at a time
@@ -29,7 +30,7 @@ class Path(NamedTuple):
 def buffer_path(
     rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, *, g: float, dim: float = 1.0
 ) -> Path:
-    """SGD, Adam, AdamW and RMSProp: R, M, V of weight and buffer, and the second moment.
+    """SGD, RMSProp and Adam with L2: R, M, V of weight and buffer, and the second moment.
 
     The recursion of R = ‖w‖², M = ⟨w, v⟩ and V = ‖v‖² is linear but for the noise G/R. The
     optimisers that divide by the root of a second moment divide by one that lags behind.
@@ -73,6 +74,43 @@ def buffer_path(
     return Path(radius_sq, _angle(radius_sq[:-1], kept * radius_sq[:-1], step, inner, size_sq))
 
 
+def adamw_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim: float) -> Path:
+    """Adam with decoupled decay: its update as the sum of two, each with a memory of its own.
+
+    The second moment follows the radius with its lag, and its fluctuation is in the two parts,
+    as `_memory` has them for equilibrium.
+    """
+    beta1, beta2 = (float(beta) for beta in rule["betas"])
+    slow, fast = beta1, beta1 * beta2
+    sizes = [float(part) for part in second_moment_noise(*rule["betas"])]
+    size = (1 - beta1) / (1 + beta1)
+    slow_noise, fast_noise = (
+        size * part * (1 - b * b) for part, b in zip(sizes, (slow, fast), strict=True)
+    )
+    a, _ = _decay(rule, eta, lam)
+    r, square = radius**2, 0.0
+    m1 = m2 = v1 = v2 = 0.0
+    seen: tuple[list[float], ...] = ([r], [], [], [])
+    add_r, add_h, add_along, add_length = (values.append for values in seen)
+    fresh = (1 - beta2) / dim
+    for rate, kept in _rows(_corrected(rule, eta), a):
+        noise = 1 / r  # the gradient's scale is divided out again, so any will do
+        square = beta2 * square + fresh * noise
+        h = rate / sqrt(square)
+        v1 = slow * slow * v1 + slow_noise * noise
+        v2 = fast * fast * v2 + fast_noise * noise
+        m1, m2 = slow * m1, fast * m2
+        along, length_sq = m1 + m2, v1 + v2
+        m1, m2 = kept * m1 - h * v1, kept * m2 - h * v2
+        r = kept * kept * r + h * (h * length_sq - 2 * kept * along)
+        add_r(r)
+        add_h(h)
+        add_along(along)
+        add_length(length_sq)
+    radius_sq, step, inner, size_sq = map(np.array, seen)
+    return Path(radius_sq, _angle(radius_sq[:-1], a * radius_sq[:-1], step, inner, size_sq))
+
+
 def known_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim: float) -> Path:
     """Lion, Muon, normalised gradients: the update's size is known, and w remembers it."""
     memory = memory_of(rule)
@@ -81,7 +119,7 @@ def known_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim:
     a, _ = _decay(rule, eta, lam)
     # −⟨w, u⟩/U² before each step, part by part.
     inner = sum(
-        (_linear(0.0, b * a, first * eta)[:-1] for first, b in _few_parts(memory)),
+        (_linear(0.0, b * a, first * eta)[:-1] for first, b in _few_parts(memory, float(a.mean()))),
         start=np.zeros(len(eta)),
     )
     radius_sq = _linear(radius**2, a**2, size_sq * eta * (eta + 2 * a * inner))
@@ -118,7 +156,7 @@ def _angle(
 def _constants(rule: Rule) -> tuple[float, float, float]:
     """μ and κ of the buffer, and the smoothing constant of the second moment."""
     if rule.name == "sgd":
-        return float(rule["momentum"]), 1 - float(rule["dampening"]), 0.0
+        return float(rule["momentum"]), float(gradient_weight(rule)), 0.0
     mu, kappa, _ = buffer_shape(rule)
     smoothing = rule["alpha"] if rule.name == "rmsprop" else rule["betas"][1]
     return float(mu), float(kappa), float(smoothing)
@@ -134,22 +172,20 @@ def _corrected(rule: Rule, eta: FloatArray) -> FloatArray:
 
 
 def _thinning(rule: Rule) -> float:
-    """How much less noise moves w in the long run, for a second moment that fluctuates."""
-    if rule.decay == "l2" or rule.name == "sgd":
-        return 1.0
-    memory, k = memory_of(rule), buffer_shape(rule)[2]
-    assert memory.norm_sq is not None
-    return float(memory.norm_sq * (1 + 2 * memory_sum(memory, np.ones(()))) * k**2)
+    """What a second moment that fluctuates leaves of the noise in RMSProp's decoupled updates."""
+    if rule.name == "rmsprop" and rule.decay == "decoupled":
+        return float(sum(second_moment_noise(np.zeros(()), rule["alpha"])))
+    return 1.0
 
 
-def _few_parts(memory: Memory) -> list[tuple[float, float]]:
+def _few_parts(memory: Memory, a: float) -> list[tuple[float, float]]:
     """The first parts of a memory, and one that stands for the rest: (correlation, decay)."""
     first, decays = memory.first.ravel(), memory.decays.ravel()
-    if len(first) > _PARTS:
+    if len(first) > _PARTS and a > 0:
         kept = _PARTS - 1
-        rest, tail = first[kept:].sum(), (first[kept:] / (1 - decays[kept:])).sum()
-        # Same correlation of successive updates, same sum over all lags.
-        decay = 1 - rest / tail if tail > 0 else 0.0
+        rest, total = first[kept:].sum(), (first[kept:] / (1 - a * decays[kept:])).sum()
+        # Same correlation of successive updates, same sum over all lags at this decay.
+        decay = (1 - rest / total) / a if total > 0 else 0.0
         first, decays = np.append(first[:kept], rest), np.append(decays[:kept], decay)
     return list(zip(first.tolist(), decays.tolist(), strict=True))
 

@@ -16,7 +16,7 @@ from etaeff.theory._adaptive import buffer_shape
 from etaeff.theory._buffer import Filter, buffer_filter, moments, step_weights
 from etaeff.theory._optimizers import Rule
 
-_SLOW: Final = 1e-7  # below this drift the limit is better than eigenvalues near 1
+_SLOW: Final = 1e-8  # below this drift the limit is better than eigenvalues near 1
 _COMPLEX_STEP: Final = 1e-30
 
 _Array = NDArray[np.complex128]
@@ -122,8 +122,12 @@ def _jacobian(step: Callable[..., tuple[_Array, ...]], point: tuple[FloatArray, 
 
 
 def _half_life(jacobian: FloatArray, slow_rate: FloatArray) -> FloatArray:
-    """Steps until the slowest mode halves; by its limit ln 2/`slow_rate` where that is tiny."""
-    radius = np.abs(np.linalg.eigvals(jacobian)).max(-1)
-    with np.errstate(divide="ignore"):
-        found = np.where(radius < 1, -np.log(2) / np.log(radius), np.inf)
-    return np.asarray(np.where(slow_rate < _SLOW, np.log(2) / slow_rate, found))
+    """Steps until the slowest mode halves; NaN if it does not.
+
+    By its limit ln 2/`slow_rate` where that is tiny.
+    """
+    finite = np.asarray(np.isfinite(jacobian).all((-2, -1)))
+    radius = np.abs(np.linalg.eigvals(np.where(finite[..., None, None], jacobian, 0))).max(-1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.where(finite & (radius < 1), -np.log(2) / np.log(radius), np.nan)
+        return np.asarray(np.where(slow_rate < _SLOW, np.log(2) / slow_rate, found))

@@ -13,6 +13,7 @@ from etaeff._arguments import (
     check_shapes,
     count,
     not_negative,
+    one_positive,
     positive,
     result,
 )
@@ -45,7 +46,8 @@ def schedule_drive(optimizer: str = "sgd", *, lr: ArrayLike, wd: ArrayLike) -> F
     """
     eta, keep = _schedule(lr, wd)
     nu = radius_power(optimizer) - 1
-    return np.asarray(eta[1:] / (eta[:-1] * keep[:-1] ** nu * keep[1:]))
+    with np.errstate(all="ignore"):
+        return result("drive", eta[1:] / eta[:-1] / (keep[:-1] ** nu * keep[1:]))
 
 
 def schedule_law(
@@ -91,16 +93,17 @@ def schedule_law(
     """
     power = radius_power(optimizer)
     eta, keep = _schedule(lr, wd)
-    noise = not_negative("grad_norm_sq", grad_norm_sq)
-    check_shapes(lr=eta, grad_norm_sq=noise)
-    noise = np.broadcast_to(noise, eta.shape)
-    start = positive("radius", radius)
+    noise = _each_step("grad_norm_sq", not_negative("grad_norm_sq", grad_norm_sq), len(eta))
+    start = one_positive("radius", radius)
     with np.errstate(all="ignore"):
-        phi = float(eta[0] / (keep[0] * start**power))
+        phi = float(np.float64(eta[0]) / keep[0] / start / start ** (power - 1))
         drive = schedule_drive(optimizer, lr=eta, wd=wd).tolist()
     found = [phi]
     for b, g in zip(drive, noise[:-1].tolist(), strict=True):
-        phi = b * phi / (1 + phi * phi * g) ** (power / 2)
+        try:
+            phi = b * phi / (1 + phi * phi * g) ** (power / 2)
+        except OverflowError:
+            phi = np.inf
         found.append(phi)
     return result("rate on the unit sphere", np.array(found))
 
@@ -142,7 +145,7 @@ def schedule_from_drive(
         arXiv:2609.09116; Li & Arora 2020 for the exponential case.
     """
     nu = radius_power(optimizer) - 1
-    b, lam = positive("drive", drive), not_negative("wd", wd)
+    b, lam, eta = positive("drive", drive), not_negative("wd", wd), one_positive("lr", lr)
     lengths = {len(b) + 1 for b in [b] if b.ndim} | {len(lam) for lam in [lam] if lam.ndim}
     if steps is not None:
         lengths.add(count("steps", steps))
@@ -152,10 +155,10 @@ def schedule_from_drive(
             f"steps, got {sorted(lengths)}."
         )
     (length,) = lengths
-    eta = float(positive("lr", lr))
     lam = np.broadcast_to(lam, length)
-    if eta * lam[0] >= 1:
-        raise UsageError(f"`lr` times `wd` must be below 1 at the start, got {eta * lam[0]}.")
+    strength = eta * float(lam[0])  # of Python's floats, which overflow without a warning
+    if strength >= 1:
+        raise UsageError(f"`lr` times `wd` must be below 1 at the start, got {strength}.")
     found = [eta]
     for factor, now, then in zip(
         np.broadcast_to(b, length - 1).tolist(), lam[:-1].tolist(), lam[1:].tolist(), strict=True
@@ -194,9 +197,10 @@ def switched_lr(*, lr: ArrayLike, wd: ArrayLike, new_wd: ArrayLike) -> FloatArra
     """
     eta, old, new = positive("lr", lr), not_negative("wd", wd), not_negative("new_wd", new_wd)
     check_shapes(lr=eta, wd=old, new_wd=new)
-    if np.any(eta * old >= 1):
-        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * old)}.")
-    return result("learning rate", eta / (1 - eta * old + eta * new))
+    with np.errstate(all="ignore"):
+        if np.any(eta * old >= 1):
+            raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * old)}.")
+        return result("learning rate", eta / (1 - eta * old + eta * new))
 
 
 def _schedule(lr: ArrayLike, wd: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -206,9 +210,19 @@ def _schedule(lr: ArrayLike, wd: ArrayLike) -> tuple[FloatArray, FloatArray]:
         raise UsageError(
             f"`lr` must have one axis, with a number for each step; got the shape {eta.shape}."
         )
-    lam = not_negative("wd", wd)
-    check_shapes(lr=eta, wd=lam)
-    keep = np.asarray(1 - eta * lam)
-    if np.any(keep <= 0):
-        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * lam)}.")
+    lam = _each_step("wd", not_negative("wd", wd), len(eta))
+    with np.errstate(all="ignore"):
+        keep = np.asarray(1 - eta * lam)
+    if not np.all(keep > 0):
+        raise UsageError(f"`lr` times `wd` must be below 1, got {1 - np.min(keep)}.")
     return eta, keep
+
+
+def _each_step(name: str, value: FloatArray, steps: int) -> FloatArray:
+    """One number for each step, from one for all or as many."""
+    if value.shape not in ((), (steps,)):
+        raise UsageError(
+            f"`{name}` must be a number or have one for each step of `lr`, which has {steps}; got "
+            f"the shape {value.shape}."
+        )
+    return np.broadcast_to(value, (steps,))

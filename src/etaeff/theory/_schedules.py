@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from etaeff._arguments import FloatArray, count, not_negative, positive
+from etaeff._arguments import FloatArray, count, not_negative, one_positive
 from etaeff.errors import UnknownNameError, UsageError
 
 SCHEDULES: Final = ("constant", "cosine", "linear", "step")
@@ -44,19 +44,26 @@ def lr_schedule(
     """
     if name not in SCHEDULES:
         raise UnknownNameError("schedule", name, SCHEDULES)
-    peak, floor, steps = positive("lr", lr), not_negative("final", final), count("steps", steps)
-    if isinstance(warmup, bool) or not isinstance(warmup, int) or not 0 <= warmup < steps:
+    peak, steps = one_positive("lr", lr), count("steps", steps)
+    floor = not_negative("final", final)
+    if floor.ndim:
+        raise UsageError(f"`final` must be one number, got an array of shape {floor.shape}.")
+    if (
+        isinstance(warmup, bool)
+        or not isinstance(warmup, int | np.integer)
+        or not (0 <= warmup < steps)
+    ):
         raise UsageError(
             f"`warmup` must be a whole number of steps from 0 to below `steps`, got {warmup!r}."
         )
     time = np.arange(warmup, steps)
     share = (time - warmup) / (steps - warmup)
     if name == "cosine":
-        after = floor + (peak - floor) * (1 + np.cos(np.pi * share)) / 2
+        after = floor + (peak - floor) * ((1 + np.cos(np.pi * share)) / 2)
     elif name == "linear":
         after = floor + (peak - floor) * (1 - share)
     elif name == "step":
-        after = peak * 0.1 ** sum(time >= round(drop * steps) for drop in _DROPS)
+        after = peak * 0.1 ** np.sum([time >= round(drop * steps) for drop in _DROPS], axis=0)
     else:
         after = np.full(len(time), peak)
-    return np.concatenate([peak * np.arange(1, warmup + 1) / (warmup + 1), after])
+    return np.concatenate([peak * (np.arange(1, warmup + 1) / (warmup + 1)), after])

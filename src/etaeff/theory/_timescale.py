@@ -6,9 +6,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, array, positive, product, result
+from etaeff._arguments import (
+    FloatArray,
+    array,
+    check_shapes,
+    positive,
+    product,
+    result,
+)
 from etaeff.errors import UsageError
-from etaeff.theory._buffer import Filter, buffer_filter
+from etaeff.theory._buffer import Filter, buffer_filter, gradient_weight
 from etaeff.theory._equilibrium import equilibrium
 from etaeff.theory._optimizers import rule
 
@@ -81,12 +88,17 @@ def timescale(
         dataset size", 2024, for τ, which counts AdamW's steps.
     """
     found = equilibrium(optimizer, lr=lr, wd=wd, **arguments)
-    memory = 1 / product(positive("lr", lr), positive("wd", wd))
+    with np.errstate(all="ignore"):
+        memory = result("memory", 1 / product(positive("lr", lr), positive("wd", wd)))
     steps_per_epoch = _steps_per_epoch(batch, data)
-    settled = None if found.half_life is None else found.half_life * -np.log2(_SETTLED)
+    settled = None if found.half_life is None else -np.log2(_SETTLED) * found.half_life
 
     def epochs(steps: FloatArray | None) -> FloatArray | None:
-        return None if steps is None or steps_per_epoch is None else steps / steps_per_epoch
+        if steps is None or steps_per_epoch is None:
+            return None
+        check_shapes(lr=steps, data=steps_per_epoch)
+        with np.errstate(all="ignore"):
+            return result("number of epochs", steps / steps_per_epoch)
 
     return Timescale(found.half_life, settled, epochs(settled), memory, epochs(memory))
 
@@ -97,7 +109,7 @@ def steps_after_drop(
     r"""Fewest steps until ‖w‖ is at its new equilibrium, after lr was divided by k.
 
     The new radius is smaller by $k^p$, and nothing shrinks a weight faster than its decay with
-    no gradient, by z a step:
+    no gradient, which leaves a share z of it a step:
 
     $$t \ge \frac{p \ln k}{-\ln z}, \qquad p = \tfrac14 \;(\text{SGD}),\; \tfrac12
       \;(\text{other updates, decoupled decay}).$$
@@ -133,22 +145,21 @@ def steps_after_drop(
     factor = array("k", k)
     if not (np.all(factor > 1) and np.all(np.isfinite(factor))):
         raise UsageError(f"`k` must be above 1 and finite, got {k!r}.")
-    if chosen.name != "sgd":
-        shrinkage, power = x, 0.5
-    else:
-        shrinkage, power = (
-            _pure_decay(buffer_filter(chosen, x, kappa=1 - chosen["dampening"])),
-            0.25,
-        )
-    if np.any(shrinkage >= 1):
+    if np.any(x >= 1):
         raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
+    shrinkage, power = x, 0.5
+    if chosen.name == "sgd":
+        kappa = gradient_weight(chosen)
+        check_shapes(lr_wd=x, momentum=chosen["momentum"], dampening=kappa)
+        shrinkage, power = _pure_decay(buffer_filter(chosen, x, kappa=kappa)), 0.25
+    check_shapes(k=factor, lr_wd=shrinkage)
     return result("number of steps", power * np.log(factor) / -np.log1p(-shrinkage))
 
 
 def _pure_decay(process: Filter) -> FloatArray:
     """What a weight loses of itself a step with no gradient: 1 − the larger root of its process."""
     trace = 1 + process.det - process.one_minus
-    if np.any(trace**2 < 4 * process.det):
+    if np.any((trace**2 < 4 * process.det) | (trace <= 0)):
         raise UsageError(
             "`lr` times `wd` is too large for this momentum: decay alone makes the weight "
             "oscillate, and it passes zero."
@@ -162,4 +173,7 @@ def _steps_per_epoch(batch: ArrayLike | None, data: ArrayLike | None) -> FloatAr
         return None
     if batch is None or data is None:
         raise UsageError("`batch` and `data` must be given together: they say what an epoch is.")
-    return positive("data", data) / positive("batch", batch)
+    length, step = positive("data", data), positive("batch", batch)
+    check_shapes(batch=step, data=length)
+    with np.errstate(all="ignore"):
+        return result("number of steps of an epoch", length / step)

@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, per_step, positive
+from etaeff._arguments import FloatArray, check_shapes, one_fraction, per_step, positive
 from etaeff.errors import UsageError
 from etaeff.theory._optimizers import Rule, rule
-from etaeff.theory._paths import Path, buffer_path, known_path
+from etaeff.theory._paths import Path, adamw_path, buffer_path, known_path
 
 _LEFT_FLOAT64: Final = (
     "The radius leaves what float64 can hold on the way: the decay or the first steps are too "
@@ -54,8 +54,10 @@ def trajectory(
     r"""Radius, angle and effective learning rate at every step, for any schedule of η and λ.
 
     The second moments of weight and buffer are followed step by step, in the model of
-    `equilibrium`, from an empty buffer, with torch's first steps (bias correction too). Plain
-    SGD, for one, has $r_{t+1}^2 = a_t^2 r_t^2 + \eta_t^2 G / r_t^2$, which for constant η and λ is
+    `equilibrium`, from an empty buffer, with torch's first steps (bias correction too; without a
+    warm-up Adam's second moment, which then rests on few gradients, makes them a few percent
+    shorter than they are here). Plain SGD, for one, has
+    $r_{t+1}^2 = a_t^2 r_t^2 + \eta_t^2 G / r_t^2$, which for constant η and λ is
 
     $$r_t^4 = r_\star^4 + (r_0^4 - r_\star^4)\,e^{-4\eta\lambda t}$$
 
@@ -111,9 +113,12 @@ def trajectory(
             "adjust_lr_fn": adjust_lr_fn,
         },
     )
+    _check_single(chosen)
     eta, lam = per_step(lr, wd, steps)
-    if np.any(eta * lam >= 2):
-        raise UsageError(f"`lr` times `wd` must be below 2 at every step, got {np.max(eta * lam)}.")
+    with np.errstate(all="ignore"):
+        strongest = np.max(eta * lam)
+    if not (strongest < 2 or _divides_decay(chosen)):
+        raise UsageError(f"`lr` times `wd` must be below 2 at every step, got {strongest}.")
     start = positive("radius", radius)
     given = {"dim": dim, "grad_norm_sq": grad_norm_sq}
     inputs = {name: positive(name, _needed(chosen, name, given[name])) for name in _needs(chosen)}
@@ -140,12 +145,29 @@ def _path(
     """The run of one block."""
     dim, g = inputs.get("dim", 1.0), inputs.get("grad_norm_sq", 1.0)
     try:
-        if chosen.name in ("sgd", "rmsprop", "adam", "adamw"):
+        if chosen.name in ("adam", "adamw") and chosen.decay == "decoupled":
+            return adamw_path(chosen, eta, lam, radius, dim)
+        if chosen.name in ("sgd", "rmsprop", "adam"):
             # Under decoupled decay Adam's step is the same at any scale of the gradient.
             return buffer_path(chosen, eta, lam, radius, g=g, dim=dim)
         return known_path(chosen, eta, lam, radius, dim)
     except (ZeroDivisionError, OverflowError):
         raise UsageError(_LEFT_FLOAT64) from None
+
+
+def _check_single(chosen: Rule) -> None:
+    """Refuse arrays of what must be one number for the whole run."""
+    for name, value in chosen.arguments.items():
+        if name in ("momentum", "dampening", "alpha"):
+            one_fraction(name, value)
+        elif name == "betas":
+            one_fraction("betas[0]", value[0])
+            one_fraction("betas[1]", value[1])
+
+
+def _divides_decay(chosen: Rule) -> bool:
+    """Whether λw is divided with the gradient, so that ηλ is not what it takes from w."""
+    return chosen.decay == "l2" and chosen.name != "sgd"
 
 
 def _needs(chosen: Rule) -> tuple[str, ...]:
@@ -156,7 +178,7 @@ def _needs(chosen: Rule) -> tuple[str, ...]:
         return ()
     if chosen.name == "sgd":
         return ("grad_norm_sq",)
-    return ("dim", "grad_norm_sq") if chosen.decay == "l2" else ("dim",)
+    return ("dim", "grad_norm_sq") if _divides_decay(chosen) else ("dim",)
 
 
 def _needed(chosen: Rule, name: str, value: ArrayLike | None) -> ArrayLike:

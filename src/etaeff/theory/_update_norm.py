@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, positive, result
+from etaeff._arguments import FloatArray, check_shapes, positive, result
 from etaeff.errors import UsageError
-from etaeff.theory._buffer import step_weights
+from etaeff.theory._buffer import gradient_weight, step_weights
 from etaeff.theory._memory import memory_of
 from etaeff.theory._optimizers import rule
 
@@ -60,16 +60,21 @@ def update_norm(
     own |= {"alpha": alpha, "shape": shape, "adjust_lr_fn": adjust_lr_fn}
     chosen = rule(optimizer, None, own)
     if chosen.name == "sgd":
-        mu, kappa = chosen["momentum"], 1 - chosen["dampening"]
+        mu, kappa = chosen["momentum"], gradient_weight(chosen)
         e, f = step_weights(mu, kappa, nesterov=chosen["nesterov"])
         g = _given("grad_norm_sq", grad_norm_sq, chosen.name)
-        return result("norm of the update", np.sqrt(g * (e**2 + (f * kappa) ** 2 / (1 - mu**2))))
+        check_shapes(grad_norm_sq=g, momentum=mu, dampening=kappa)
+        with np.errstate(all="ignore"):
+            step_sq = e**2 + (f * kappa) ** 2 / (1 - mu**2)
+            return result("norm of the update", np.sqrt(g) * np.sqrt(step_sq))
     size = memory_of(chosen).norm_sq
     if size is None:
         raise UsageError("`shape`, (rows, columns) of the matrix, is needed for `muon`.")
-    if chosen.name not in ("muon", "normalized"):
-        size = size * _given("dim", dim, chosen.name)
-    return result("norm of the update", np.sqrt(size))
+    if chosen.name in ("muon", "normalized"):
+        return result("norm of the update", np.sqrt(size))
+    entries = _given("dim", dim, chosen.name)
+    check_shapes(dim=entries, betas=size)
+    return result("norm of the update", np.sqrt(size) * np.sqrt(entries))
 
 
 def _given(name: str, value: ArrayLike | None, optimizer: str) -> FloatArray:
