@@ -11,7 +11,7 @@ from etaeff.cli._tables import aligned, as_json, number, paragraph
 from etaeff.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from etaeff.convert import Match
+    from etaeff.convert import Match, Setting
     from etaeff.theory import Equilibrium
 
 _NO_DECAY: Final = "no-decay"
@@ -78,6 +78,7 @@ def run(options: Mapping[str, Any], *, out: Path | None, in_json: bool) -> int:
         given = [name for name in ("steps", "schedule", "warmup") if options[name] is not None]
         if given or out is not None:
             raise UsageError(f"`--{(given or ['out'])[0]}` goes with `--to {_NO_DECAY}` only.")
+    _refuse_idle(target, options)
     if target == _NO_DECAY:
         found, text = _without_decay(options, out)
     elif target in _SPHERES:
@@ -86,6 +87,20 @@ def run(options: Mapping[str, Any], *, out: Path | None, in_json: bool) -> int:
         found, text = _matched(options)
     click.echo(as_json(found) if in_json else text)
     return 0
+
+
+def _refuse_idle(target: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that would do nothing."""
+    idle = ["lr", "dim", "grad_norm_sq", "shape"] if target == _NO_DECAY else []
+    own = options["source"].split()[:1] == [_SPHERES.get(target)]
+    if own or (target == "sphere-adam" and options["source"].startswith("adam ")):
+        idle.append("lr")
+    for name in idle:
+        if options[name] is not None:
+            raise UsageError(
+                f"`--{name.replace('_', '-')}` has no part in converting '{options['source']}' to "
+                f"{target}."
+            )
 
 
 def _matched(options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -150,15 +165,16 @@ def _on_sphere(options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 def _without_decay(options: Mapping[str, Any], out: Path | None) -> tuple[dict[str, Any], str]:
     from etaeff.convert import Setting, exponential_schedule
-    from etaeff.theory import lr_schedule
+    from etaeff.theory import lr_schedule, update_norm
 
     source = Setting.parse(options["source"])
     unlike = [name for name in ("nesterov", "dampening") if getattr(source, name)]
-    if source.optimizer != "sgd" or source.decay == "decoupled" or unlike:
+    if source.optimizer != "sgd" or source.decay not in (None, "l2") or unlike:
         raise UsageError(
             f"`--to {_NO_DECAY}` is known for SGD with L2, with or without heavy-ball momentum; "
             f"got '{source}'."
         )
+    update_norm("sgd", grad_norm_sq=1.0, **_own_arguments(source))
     steps, shape = options["steps"], options["schedule"] or "constant"
     if steps is None:
         raise UsageError(f"`--to {_NO_DECAY}` needs `--steps`, the length of the run.")
@@ -179,7 +195,10 @@ def _without_decay(options: Mapping[str, Any], out: Path | None) -> tuple[dict[s
         from etaeff.records import write_atomically
 
         whole = {"log_lr": found.log_lr.tolist(), "log_scale": found.log_scale.tolist()}
-        write_atomically(out, as_json(whole).encode())
+        try:
+            write_atomically(out, as_json(whole))
+        except OSError as error:
+            raise UsageError(f"`--out {out}` cannot be written: {error.strerror}.") from None
     rows = [["step", "lr with decay", "log₁₀ lr without"]]
     rows += [[number(p["step"]), number(p["lr"]), f"{p['log10_lr']:.4f}"] for p in values["points"]]
     notes = [
@@ -194,6 +213,11 @@ def _without_decay(options: Mapping[str, Any], out: Path | None) -> tuple[dict[s
         notes.append(f"The whole schedule is in {out}: natural logarithms, one for each step.")
     head = f"{source}, {shape} schedule\n→ sgd momentum={source.momentum or 0.0:g}, no decay"
     return values, _page(head, aligned(rows, right=[0, 1, 2]), notes)
+
+
+def _own_arguments(source: "Setting") -> dict[str, Any]:
+    given = source.arguments()
+    return {name: given[name] for name in given if name not in ("lr", "wd", "decay")}
 
 
 def _match(options: Mapping[str, Any], target: str) -> "Match":

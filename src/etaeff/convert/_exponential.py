@@ -8,12 +8,16 @@ $$\alpha_{t+1} = 1 - \eta_t\lambda_t + \frac{\eta_t}{\eta_{t-1}}\,\gamma
 """
 
 from dataclasses import dataclass
+from math import exp, inf, log
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._arguments import FloatArray, array, one_fraction, per_step, positive
 from etaeff.errors import UsageError
+
+_SMALLEST: Final = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ def exponential_schedule(
 ) -> ExponentialSchedule:
     r"""The schedule without decay that takes the steps of one with it, exactly.
 
-    For constant settings it is $\tilde\eta_t = \eta\,\alpha_\star^{-2t-1}$ once the buffer has
-    filled, with α⋆ the larger root of z² − (1 + γ − ηλ)z + γ = 0. That root is real while
-    ηλ ≤ (1 − √γ)²; past it the decay alone makes the weight oscillate through zero, which no
-    positive learning rate without decay can do.
+    For constant settings it grows by $\alpha_\star^{-2}$ a step once the buffer has filled, with α⋆
+    the larger root of z² − (1 + γ − ηλ)z + γ = 0. That root is real while ηλ ≤ (1 − √γ)²; past it
+    the decay alone makes the weight oscillate through zero, which no positive learning rate
+    without decay can do.
 
     The weights must be scale-invariant and start alike; the runs then compute the same functions
     at every step, whatever the minibatches. Both use torch.optim.SGD, without dampening or
@@ -81,16 +85,19 @@ def exponential_schedule(
     positive("lr", eta)
     gamma = one_fraction("momentum", momentum)
     limit = (1 - np.sqrt(gamma)) ** 2
-    past = np.flatnonzero(eta * lam > limit * (1 + 1e-12))
+    with np.errstate(over="ignore", under="ignore"):
+        x = eta * lam
+    past = np.flatnonzero(x > limit * (1 + 1e-12))
     if len(past):
         raise UsageError(
-            f"`lr` times `wd` is {eta[past[0]] * lam[past[0]]:.6g} at step {past[0]}, and with "
+            f"`lr` times `wd` is {x[past[0]]:.6g} at step {past[0]}, and with "
             f"momentum {gamma} it must not pass (1 - sqrt(momentum))**2 = {limit:.6g}: beyond "
             "it decay alone makes the weight oscillate through zero, and no schedule without "
             "decay does that."
         )
-    alphas = shrinkages(eta, lam, gamma)
-    log_scale = np.concatenate([[0.0], -np.cumsum(np.log(alphas))])
+    # In more digits than float64's: a million equal terms would round one way.
+    total = np.cumsum(np.log1p(-losses(eta, x, gamma)), dtype=np.longdouble)
+    log_scale = np.concatenate([[0.0], -total.astype(np.float64)])
     return ExponentialSchedule(np.log(eta) + log_scale[:-1] + log_scale[1:], log_scale)
 
 
@@ -124,30 +131,40 @@ def decay_schedule(log_lr: ArrayLike, wd: ArrayLike, momentum: float = 0.0) -> F
     log_scale, alpha = 0.0, 1.0
     for log_rate, decay in zip(logs.tolist(), lam.tolist(), strict=True):
         pull = -decay + (gamma * (1 - 1 / alpha) / found[-1] if found else 0.0)
-        scaled = np.exp(log_rate - 2 * log_scale)  # η̃/P²
+        try:
+            scaled = exp(log_rate - 2 * log_scale)  # η̃/P²
+        except OverflowError:
+            scaled = inf
         room = 1 - scaled * pull
-        eta = float(scaled / room)
+        eta = scaled / room if 0 < room < inf else 0.0
         alpha = 1 + eta * pull
-        if not (room > 0 and alpha > 0 and 0 < eta < np.inf):
+        if not (alpha > 0 and _SMALLEST <= eta < inf):
             raise UsageError(
-                f"No learning rate with this `wd` takes step {len(found)} of the schedule."
+                f"No learning rate that float64 holds takes step {len(found)} of the schedule with "
+                "this `wd`."
             )
         found.append(eta)
-        log_scale -= np.log(alpha)
+        log_scale -= log(alpha)
     return np.array(found)
 
 
-def shrinkages(eta: FloatArray, lam: FloatArray, gamma: float) -> FloatArray:
-    """α_{t+1} of each step: what decay leaves of the weight, with what momentum adds to it."""
-    alpha, before = 1.0, 1.0
+def losses(eta: FloatArray, x: FloatArray, gamma: float) -> FloatArray:
+    """What decay takes of the weight at each step, with what momentum adds to it: 1 − α_{t+1}.
+
+    Args:
+        eta: η > 0 of each step.
+        x: ηλ of each step.
+        gamma: Momentum.
+    """
+    loss, before = 0.0, 1.0
     found: list[float] = []
-    for rate, x in zip(eta.tolist(), (eta * lam).tolist(), strict=True):
-        alpha = 1 - x + (rate / before * gamma * (1 - 1 / alpha) if found else 0.0)
-        if alpha <= 0:
+    for rate, share in zip(eta.tolist(), x.tolist(), strict=True):
+        loss = share + (rate / before * gamma * (loss / (1 - loss)) if loss else 0.0)
+        if not loss < 1:
             raise UsageError(
                 f"At step {len(found)} the decay, with what momentum has kept of it, takes more "
                 "than the whole weight. A slower rise of `lr`, or less `wd`, avoids it."
             )
         before = rate
-        found.append(alpha)
+        found.append(loss)
     return np.array(found)

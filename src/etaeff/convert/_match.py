@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from etaeff._arguments import one_positive
 from etaeff.convert._setting import Setting
 from etaeff.errors import UsageError
 from etaeff.theory import Equilibrium, equilibrium, invariant, radius_power
@@ -36,6 +37,9 @@ _CLOSE: Final = 1e-6  # relative: half-lives that count as one
 _EXACT: Final = 1e-13  # relative: angles, and products
 _ITERATIONS: Final = 100
 _SMALLEST_STEP: Final = 1e-9
+_FAINT: Final = 1e-30  # a product at which every optimiser has an equilibrium
+_TOO_FAR: Final = "The target cannot turn as far as the source at any decay that is stable."
+_LARGEST_LOG: Final = 700.0  # of what float64 holds
 
 
 @dataclass(frozen=True)
@@ -114,27 +118,27 @@ def match(
     )
     angle, half_life = _turn(source.optimizer, first)
     beta2s = (*(source.betas[1:] if source.betas and target != "lion" else ()), *_BETA2S)
-    aim = _Aim(target, block | _own(target, shape), arguments, beta2s)
+    aim = Aim(target, block | _own(target, shape), arguments, beta2s)
     notes: list[str] = []
     if match_time:
         arguments = arguments | aim.momentum(angle, half_life, notes)
         aim = replace(aim, arguments=arguments)
     product = aim.product(angle)
     unit = aim.equilibrium(product)
-    rate = lr if lr is not None else _lr(target, first, unit, notes)
-    setting = _setting(target, rate, product / rate**aim.lr_power, arguments)
+    rate = one_positive("lr", lr) if lr is not None else _lr(target, first, unit, notes)
+    setting = _setting(target, rate, product, aim.lr_power, arguments)
     second = equilibrium(target, **aim.block, **setting.arguments())
     reached = _turn(target, second)[1]
     if abs(reached / half_life - 1) > _CLOSE:
         notes.append(
-            f"The time to equilibrium is not matched: its half-life is {reached:.4g} steps, and "
-            f"the source's {half_life:.4g}."
+            f"The time to equilibrium is not matched: its half-life is {_steps(reached)} steps, "
+            f"and the source's {_steps(half_life)}."
         )
     return Match(setting, first, second, tuple(notes))
 
 
 @dataclass(frozen=True)
-class _Aim:
+class Aim:
     """The optimiser to be set, as a function of the product of η and λ that it feels."""
 
     optimizer: str
@@ -161,7 +165,12 @@ class _Aim:
 
         # Right but for factors of order 1, and below where decay alone shakes the weight.
         start = (1 + self.lr_power) * math.log(min(angle, 1.0))
-        return math.exp(_root(excess, *_bracket(excess, start)))
+        # Refuses arguments that are wrong at any product.
+        _turn(self.optimizer, self.equilibrium(_FAINT, **momentum))
+        try:
+            return math.exp(_root(excess, *_bracket(excess, start)))
+        except UsageError:
+            raise UsageError(_TOO_FAR) from None
 
     def momentum(self, angle: float, half_life: float, notes: list[str]) -> dict[str, Any]:
         """The momentum, or betas, with which the half-life is the source's too."""
@@ -207,8 +216,11 @@ class _Aim:
             return named(0.0)
         # Past some momentum the buffer itself is what is slow; the first crossing comes before.
         for lag in np.arange(1, 2 * math.atanh(_MOST_MOMENTUM)).tolist():
-            if excess(lag) > 0:
-                return named(math.tanh(_root(excess, lag - 1, lag) / 2))
+            try:
+                if excess(lag) > 0:
+                    return named(math.tanh(_root(excess, lag - 1, lag) / 2))
+            except UsageError:  # with this momentum it cannot turn as far
+                return None
         return None
 
 
@@ -219,14 +231,21 @@ def _turn(optimizer: str, found: Equilibrium) -> tuple[float, float]:
     return float(found.angle), max(float(found.half_life), _AT_ONCE)
 
 
+def _steps(half_life: float) -> str:
+    return "0" if half_life <= _AT_ONCE else f"{half_life:.4g}"
+
+
 def _own(optimizer: str, shape: tuple[int, int] | None) -> dict[str, Any]:
     return {"shape": shape} if optimizer == "muon" and shape is not None else {}
 
 
-def _setting(optimizer: str, lr: float, wd: float, arguments: dict[str, Any]) -> Setting:
-    if not 0 < lr < math.inf or not 0 < wd < math.inf:
-        raise UsageError(f"No float64 numbers share the decay out: lr {lr}, wd {wd}.")
-    return Setting(optimizer=optimizer, lr=lr, wd=wd, **arguments)
+def _setting(
+    optimizer: str, lr: float, product: float, lr_power: int, arguments: dict[str, Any]
+) -> Setting:
+    log_wd = math.log(product) - lr_power * math.log(lr)
+    if not abs(log_wd) < _LARGEST_LOG:
+        raise UsageError(f"With lr {lr:g} the `wd` would be e**{log_wd:.0f}, out of float64.")
+    return Setting(optimizer=optimizer, lr=lr, wd=math.exp(log_wd), **arguments)
 
 
 def _lr(target: str, source: Equilibrium, unit: Equilibrium, notes: list[str]) -> float:
@@ -246,8 +265,10 @@ def _lr(target: str, source: Equilibrium, unit: Equilibrium, notes: list[str]) -
 def _bracket(excess: Callable[[float], float], start: float) -> tuple[float, float]:
     """Points below and above the root of an increasing function that may refuse large ones."""
     low = start
-    while excess(low) >= 0:
+    while _is_high(excess, low):
         low -= 2
+        if low < -_LARGEST_LOG:
+            raise UsageError(_TOO_FAR)
     high, step = low, 2.0
     while step > _SMALLEST_STEP:
         try:
@@ -258,7 +279,14 @@ def _bracket(excess: Callable[[float], float], start: float) -> tuple[float, flo
         high += step
         if found > 0:
             return low, high
-    raise UsageError("The target cannot turn as far as the source at any decay that is stable.")
+    raise UsageError(_TOO_FAR)
+
+
+def _is_high(excess: Callable[[float], float], at: float) -> bool:
+    try:
+        return excess(at) >= 0
+    except UsageError:  # no equilibrium: the decay is too strong
+        return True
 
 
 def _root(excess: Callable[[float], float], low: float, high: float) -> float:

@@ -7,7 +7,10 @@ from numpy.typing import ArrayLike
 
 from etaeff._arguments import FloatArray, check_shapes, per_step, positive, result
 from etaeff.errors import UsageError
-from etaeff.theory import effective_lr, radius_power, update_norm
+from etaeff.theory import effective_lr, invariant, radius_power, update_norm, usual_decay
+
+# What sets the length of an update; `dim` where it is not said.
+_NEEDS = {"sgd": "grad_norm_sq", "muon": "shape", "normalized": ""}
 
 
 def from_trajectory(
@@ -52,7 +55,8 @@ def from_trajectory(
 
     Raises:
         UnknownNameError: If an optimiser is not known.
-        UsageError: If an argument lies outside its range, is missing, or does not broadcast.
+        UsageError: If an argument lies outside its range, is missing, or does not broadcast; if
+            the recorded run is one of Adam or RMSProp with L2.
 
     Examples:
         A channel whose norm grew to 2 under SGD, on the sphere and with its norm at 3:
@@ -71,12 +75,16 @@ def from_trajectory(
         raise UsageError("`radius` must have an axis of time: ‖w‖ before each recorded step.")
     eta, lam = per_step(lr, wd, len(norms))
     positive("lr", eta)
-    if np.any(eta * lam >= 1):
-        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * lam)}.")
+    with np.errstate(over="ignore"):
+        x = eta * lam
+    if np.any(x >= 1):
+        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
     in_time = (-1, *[1] * (norms.ndim - 1))
     phi = effective_lr(source, lr=eta.reshape(in_time), radius=norms)
-    phi = phi / (1 - eta * lam).reshape(in_time)
-    lengths = _length_ratio(source, target, source_arguments, target_arguments, dim, grad_norm_sq)
+    phi = phi / (1 - x).reshape(in_time)
+    lengths = _length_ratio(
+        source, target, source_arguments, target_arguments, dim, grad_norm_sq, decays=bool(x.any())
+    )
     check_shapes(radius=norms, target_radius=own, grad_norm_sq=lengths)
     with np.errstate(over="ignore", under="ignore"):
         return result("learning rate", phi * own ** radius_power(target) * lengths)
@@ -89,14 +97,26 @@ def _length_ratio(
     target_arguments: dict[str, Any] | None,
     dim: ArrayLike | None,
     grad_norm_sq: ArrayLike | None,
+    *,
+    decays: bool,
 ) -> FloatArray:
-    """U of the source over U of the target; 1 if they are the same, whatever the block."""
-    if source == target and (source_arguments or {}) == (target_arguments or {}):
-        radius_power(source)  # refuses an unknown one
-        return np.ones(())
-    block = {"dim": dim, "grad_norm_sq": grad_norm_sq}
-    lengths = [
-        update_norm(name, **block, **(arguments or {}))  # type: ignore[arg-type]
-        for name, arguments in ((source, source_arguments), (target, target_arguments))
-    ]
+    """U of the source over U of the target; what both need and neither has cancels out."""
+    needs = [_NEEDS.get(name, "dim") for name in (source, target)]
+    block: dict[str, Any] = {"dim": dim, "grad_norm_sq": grad_norm_sq}
+    if needs[0] == needs[1] and block.get(needs[0], 0) is None:
+        block[needs[0]] = 1.0
+    lengths = []
+    for name, arguments in ((source, source_arguments), (target, target_arguments)):
+        own: dict[str, Any] = dict(arguments or {})
+        decay = own.pop("decay", None)
+        invariant(name, decay=decay)  # refuses what it cannot be
+        if name == source and (decay or usual_decay(name)) == "l2" and name != "sgd" and decays:
+            raise UsageError(
+                f"A run of `{name}` with L2 has no effective rate by itself: its second moment "
+                "holds the decay."
+            )
+        if name == "muon" and source == target:
+            own.setdefault("shape", (1, 1))
+        lengths.append(update_norm(name, **block, **own))
+    check_shapes(source=lengths[0], target=lengths[1])
     return np.asarray(lengths[0] / lengths[1])

@@ -20,6 +20,7 @@ class Setting:
         betas: Of Adam, AdamW and Lion.
         alpha: Of RMSProp.
         decay: `"l2"` or `"decoupled"`.
+        adjust_lr_fn: Of Muon.
 
     Examples:
         >>> Setting.parse("sgd lr=0.1 wd=5e-4 momentum=0.9").momentum
@@ -37,6 +38,7 @@ class Setting:
     betas: tuple[float, float] | None = None
     alpha: float | None = None
     decay: str | None = None
+    adjust_lr_fn: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Setting":
@@ -86,7 +88,7 @@ def _read(name: str, value: str) -> Any:
     try:
         if name == "nesterov":
             return {"true": True, "false": False}[value.lower()]
-        if name == "decay":
+        if name in ("decay", "adjust_lr_fn"):
             return value
         if name == "betas":
             first, second = value.split(",")
@@ -101,5 +103,5 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(f"{part:.12g}" for part in value)
-    return value if isinstance(value, str) else f"{value:.12g}"
+        return ",".join(map(_written, value))
+    return value if isinstance(value, str) else repr(float(value)).removesuffix(".0")

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, one_fraction, per_step, positive
-from etaeff.convert._exponential import shrinkages
+from etaeff._arguments import FloatArray, one_fraction, per_step, positive, result
+from etaeff.convert._exponential import losses
+from etaeff.convert._match import Aim
 from etaeff.errors import UsageError
-from etaeff.theory import Equilibrium, effective_lr, equilibrium, radius_power, usual_decay
+from etaeff.theory import effective_lr, equilibrium, invariant, update_norm, usual_decay
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class SphereSchedule:
 
     Attributes:
         lr: η_s of each step; `None` if an input that it needs is missing.
-        momentum: Momentum of each step, where the base optimiser is SGD; else `None`.
+        momentum: Momentum of each step, where the base optimiser is SGD or, at equilibrium,
+            RMSProp; else `None`.
         angle: RMS turn of each step in radians; `None` where it is not known beforehand.
         notes: Sentences on what is missing, and where this is not exact.
     """
@@ -100,30 +102,35 @@ def _along_radius(
     steps: int | None,
     arguments: dict[str, Any],
 ) -> SphereSchedule:
-    power = radius_power(optimizer)
+    decay = _checked(optimizer, arguments)
+    _refuse_without_law(optimizer, decay, arguments)
     norms = positive("radius", radius)
+    if norms.ndim > 1:
+        raise UsageError(
+            f"`radius` must be that of one block in time, got the shape {norms.shape}."
+        )
     length = steps
-    if norms.ndim == 1 and length is None and np.ndim(lr) == 0 and np.ndim(wd) == 0:
+    if norms.ndim and length is None and np.ndim(lr) == 0 and np.ndim(wd) == 0:
         length = len(norms)
     eta, lam = per_step(lr, wd, length)
     positive("lr", eta)
-    if norms.ndim == 1 and len(norms) == len(eta) + 1:
-        norms = norms[:-1]
-    check_shapes(lr=eta, radius=norms)
-    norms = np.broadcast_to(norms, eta.shape)
-    _refuse_without_law(optimizer, arguments)
+    if norms.ndim and len(norms) not in (len(eta), len(eta) + 1):
+        raise UsageError(
+            f"`radius` must have one number for each of the {len(eta)} steps, or one more at the "
+            f"end; got {len(norms)}."
+        )
+    norms = np.broadcast_to(norms[: len(eta)] if norms.ndim else norms, eta.shape)
+    with np.errstate(over="ignore"):
+        x = eta * lam
     mu = one_fraction("momentum", arguments.get("momentum") or 0.0)
-    if power == 2 and arguments.get("decay") != "decoupled":
-        left = shrinkages(eta, lam, mu)
-    else:
-        left = 1 - eta * lam
-        if np.any(left <= 0):
-            raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * lam)}.")
-    rate = effective_lr(optimizer, lr=eta, radius=norms) / left
-    if power != 2:
+    coupled = optimizer == "sgd" and decay == "l2"
+    left = 1 - losses(eta, x, mu) if coupled else _left(x)
+    with np.errstate(all="ignore"):
+        rate = result("learning rate", effective_lr(optimizer, lr=eta, radius=norms) / left)
+    if optimizer != "sgd":
         note = "Exact without momentum or betas; with them, while the norm moves little."
         return SphereSchedule(rate, None, None, (note,))
-    before = left if arguments.get("decay") != "decoupled" else np.ones(len(left))
+    before = left if coupled else np.ones(len(left))
     momentum = np.append(mu, mu * norms[1:] / (before[:-1] * norms[:-1]))
     return SphereSchedule(rate, momentum, None)
 
@@ -138,53 +145,75 @@ def _at_equilibrium(
 ) -> SphereSchedule:
     """The rate η/(α r^power) at the radius where it settles, α being what decay leaves a step."""
     found = equilibrium(optimizer, lr=lr, wd=wd, dim=dim, grad_norm_sq=grad_norm_sq, **arguments)
-    notes = list(found.notes)
     if found.angle is None:
-        return SphereSchedule(None, None, None, tuple(notes))
-    l2 = (arguments.get("decay") or usual_decay(optimizer)) == "l2"
-    eta, lam = np.asarray(lr, dtype=float), np.asarray(wd, dtype=float)
-    mu = np.asarray(_memory_constant(optimizer, arguments), dtype=float)
-    if not l2:
-        left, kept = 1 - eta * lam, np.ones(())
-        if np.any(left <= 0):
-            raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(eta * lam)}.")
-    else:
-        left = kept = _larger_root(mu, _shrinkage(optimizer, eta * lam, mu, found, arguments))
+        return SphereSchedule(None, None, None, found.notes)
+    decay = arguments.get("decay") or usual_decay(optimizer)
+    mu = np.asarray(arguments.get("momentum") or 0.0, dtype=float)
+    if decay == "l2" and optimizer != "sgd":
+        rate = _rate_of_angle(optimizer, found.angle, dim, arguments)
+        return SphereSchedule(rate, mu[()] if optimizer == "rmsprop" else None, found.angle)
+    notes = list(found.notes)
+    x = np.asarray(np.multiply(lr, wd), dtype=float)
+    momentum: FloatArray | None = None
+    if optimizer == "sgd" and decay == "l2":
+        damped = np.where(mu > 0, arguments.get("dampening") or 0.0, 0.0)
+        left = _larger_root(mu, x * (1 - damped))
+        momentum = (mu / left)[()]
         if arguments.get("nesterov"):
             notes.append("Right to first order in ηλ: Nesterov has no exact counterpart.")
-    momentum = (mu / kept)[()] if optimizer in ("sgd", "rmsprop") else None
-    if l2 and optimizer == "adam":
-        notes.append(f"To first order in ηλ; the exact beta1 is {np.max(mu / kept):.6g}.")
-    if found.radius is None or found.effective_lr is None:
+    else:
+        left = _left(x)
+        momentum = mu[()] if optimizer in ("sgd", "rmsprop") else None
+    if found.effective_lr is None:
         missing = {"sgd": "grad_norm_sq", "muon": "shape"}.get(optimizer, "dim")
         note = f"`lr` needs `{missing}`; `angle` is known without."
         return SphereSchedule(None, momentum, found.angle, (note,))
-    rate = found.effective_lr / left
-    if l2 and optimizer in ("adam", "rmsprop"):
-        # Free, the second moment holds the decay too; on the sphere it holds ‖ḡ‖² alone.
-        decay_sq = lam**2 * found.radius**4
-        rate = rate / np.sqrt(1 + decay_sq / np.asarray(grad_norm_sq, dtype=float))
-    return SphereSchedule(np.asarray(rate)[()], momentum, found.angle, tuple(notes))
+    rate = result("learning rate", found.effective_lr / left)
+    return SphereSchedule(rate, momentum, found.angle, tuple(notes))
 
 
-def _shrinkage(
-    optimizer: str,
-    x: FloatArray,
-    mu: FloatArray,
-    found: Equilibrium,
-    arguments: dict[str, Any],
+def _rate_of_angle(
+    optimizer: str, angle: FloatArray, dim: ArrayLike | None, arguments: dict[str, Any]
 ) -> FloatArray:
-    """What L2 takes from w a step, before momentum adds to it."""
-    if optimizer == "sgd":
-        return np.asarray(x * (1 - np.asarray(arguments.get("dampening") or 0.0)))
-    assert found.angle is not None
-    return np.asarray((1 + mu) * 2 * np.sin(found.angle / 2) ** 2)  # as 1 − cosine is y/(1 + μ)
+    """Rate on the sphere of Adam or RMSProp at an angle, from its decoupled equilibrium.
+
+    On the sphere the second moment holds no decay, so the free run with L2 has no counterpart but
+    by its angle. A decoupled run at the same angle has one: η/((1 − ηλ) r).
+    """
+    own = {name: value for name, value in arguments.items() if name != "decay"}
+    sibling = ("adamw", own) if optimizer == "adam" else (optimizer, {**own, "decay": "decoupled"})
+
+    def rate(turn: float, entries: float) -> float:
+        aim = Aim(sibling[0], {"dim": entries}, sibling[1], ())
+        product = aim.product(turn)
+        radius = aim.equilibrium(product).radius
+        assert radius is not None
+        return float(1 / ((1 - product) * radius))
+
+    return np.asarray(np.vectorize(rate, otypes=[float])(angle, dim))[()]
+
+
+def _checked(optimizer: str, arguments: dict[str, Any]) -> str:
+    """Refuse arguments that are not the optimiser's, and say where its decay acts."""
+    own = {name: value for name, value in arguments.items() if name != "decay"}
+    if optimizer == "muon":
+        own.setdefault("shape", (1, 1))
+    update_norm(optimizer, dim=1.0, grad_norm_sq=1.0, **own)
+    invariant(optimizer, decay=arguments.get("decay"))
+    return arguments.get("decay") or usual_decay(optimizer)
+
+
+def _left(x: FloatArray) -> FloatArray:
+    """What decoupled decay leaves of the weight a step."""
+    if np.any(x >= 1):
+        raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
+    return np.asarray(1 - x)
 
 
 def _larger_root(mu: FloatArray, y: FloatArray) -> FloatArray:
     """α⋆, the larger root of z² − (1 + μ − y)z + μ."""
     half = (1 + mu - y) / 2
-    if np.any(half**2 < mu):
+    if np.any((half <= 0) | (half**2 < mu)):
         raise UsageError(
             "`lr` times `wd` is too large for this momentum: decay alone makes the weight "
             "oscillate through zero, which nothing on the sphere does."
@@ -192,15 +221,8 @@ def _larger_root(mu: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(half + np.sqrt(half**2 - mu))
 
 
-def _memory_constant(optimizer: str, arguments: dict[str, Any]) -> Any:
-    if optimizer in ("adam", "adamw"):
-        return (arguments.get("betas") or (0.9, 0.999))[0]
-    return arguments.get("momentum") or 0.0
-
-
-def _refuse_without_law(optimizer: str, arguments: dict[str, Any]) -> None:
+def _refuse_without_law(optimizer: str, decay: str, arguments: dict[str, Any]) -> None:
     """Refuse what cannot be followed along a radius."""
-    decay = arguments.get("decay") or usual_decay(optimizer)
     if optimizer == "sgd" and (arguments.get("nesterov") or arguments.get("dampening")):
         raise UsageError(
             "A run with Nesterov momentum or dampening cannot be followed along its radius; "

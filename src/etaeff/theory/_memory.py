@@ -160,7 +160,8 @@ def _newton_schulz_moments(small: int, large: int) -> tuple[float, FloatArray]:
     half = np.eye(_JACOBI_SIZE) + np.diag(np.full(_JACOBI_SIZE - 1, np.sqrt(small / large)), -1)
     left, values, right = np.linalg.svd(half)
     a, b, c = _NEWTON_SCHULZ
-    found = values / np.sqrt(small)  # torch divides by the Frobenius norm first
+    # torch divides by the Frobenius norm first, past which no singular value goes.
+    found = np.minimum(values / np.sqrt(small), 1)
     for _ in range(_NEWTON_SCHULZ_STEPS):
         found = a * found + b * found**3 + c * found**5
     coefficients = ((left[0] * found) @ right) ** 2
