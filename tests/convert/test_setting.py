@@ -8,7 +8,7 @@ from etaeff.convert import Setting
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.theory import equilibrium
 
-KNOWN = "lr, wd, momentum, dampening, nesterov, betas, alpha, decay"
+KNOWN = "lr, wd, momentum, dampening, nesterov, betas, alpha, decay, adjust_lr_fn"
 NUMBER = st.floats(1e-300, 1e300)
 SHARE = st.floats(0, 1)
 SETTINGS = st.builds(
