@@ -12,14 +12,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from etaeff import convert, errors, geometry, layers, records, report, studies, theory
+    from etaeff import convert, errors, geometry, layers, records, report, studies, symmetry, theory
     from etaeff.convert import drop_lr_, rescale_
+    from etaeff.symmetry import audit
     from etaeff.theory import effective_lr, equilibrium
 
     __version__: str
 
 __all__ = [
     "__version__",
+    "audit",
     "convert",
     "drop_lr_",
     "effective_lr",
@@ -31,10 +33,12 @@ __all__ = [
     "report",
     "rescale_",
     "studies",
+    "symmetry",
     "theory",
 ]
 
 _HOMES = {  # of the names that are no submodules
+    "audit": "symmetry",
     "drop_lr_": "convert",
     "effective_lr": "theory",
     "equilibrium": "theory",

@@ -1,0 +1,7 @@
+"""The audit: which weights a normalisation makes scale-invariant, proved and measured."""
+
+from etaeff.symmetry._audit import audit
+from etaeff.symmetry._effects import Parameter
+from etaeff.symmetry._report import Audit, Symmetry
+
+__all__ = ["Audit", "Parameter", "Symmetry", "audit"]

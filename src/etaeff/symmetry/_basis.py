@@ -1,0 +1,88 @@
+"""The symmetries in a form that people can read, from what was proved and what was measured."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from etaeff.symmetry._nullspace import Vector, integers, null_space, sparsest
+
+
+def readable(vectors: Sequence[Vector], inert: Iterable[int]) -> list[Vector]:
+    """A sparse basis of the span, with the inert directions taken out of the other vectors.
+
+    Args:
+        vectors: They span the symmetries together with the inert directions.
+        inert: Indices of parameters without effect.
+    """
+    gone = set(inert)
+    kept = [{i: v for i, v in vector.items() if i not in gone} for vector in vectors]
+    return sparsest(independent([vector for vector in kept if vector]))
+
+
+def independent(vectors: Sequence[Vector]) -> list[Vector]:
+    """Vectors in echelon form with the same span."""
+    pivots: dict[int, Vector] = {}
+    for vector in vectors:
+        rest = reduced(vector, pivots)
+        if rest:
+            first = min(rest)
+            pivots[first] = {i: v / rest[first] for i, v in rest.items()}
+    return list(pivots.values())
+
+
+def reduced(vector: Mapping[int, Fraction], pivots: Mapping[int, Vector]) -> Vector:
+    """What is left of a vector after elimination; nothing if it lies in the span."""
+    rest = dict(vector)
+    while True:
+        hit = next((i for i in sorted(rest) if i in pivots), None)
+        if hit is None:
+            return rest
+        factor = rest[hit]
+        for i, v in pivots[hit].items():
+            total = rest.get(i, Fraction(0)) - factor * v
+            if total:
+                rest[i] = total
+            else:
+                rest.pop(i, None)
+
+
+def spans(vectors: Sequence[Vector], vector: Vector) -> bool:
+    """Whether `vector` is a combination of `vectors`."""
+    pivots = {min(own): own for own in independent(vectors)}
+    return not reduced(vector, pivots)
+
+
+def homogeneous(
+    rows: Sequence[Mapping[int, Fraction]],
+    outputs: Sequence[Mapping[int, Fraction]],
+    symmetries: Sequence[Vector],
+    columns: int,
+) -> tuple[Vector, Fraction] | None:
+    """A direction along which all outputs scale alike, and by what degree; `None` if none does.
+
+    Args:
+        rows: Constraints without those on the outputs.
+        outputs: Degrees of the outputs.
+        symmetries: Those that leave the outputs as they are.
+        columns: Number of parameters.
+    """
+    if not outputs:
+        return None
+    equal = [_difference(outputs[0], other) for other in outputs[1:]]
+    space = sparsest(null_space([*rows, *(row for row in equal if row)], columns))
+    for vector in sorted(space, key=len):
+        degree = sum((outputs[0].get(i, Fraction(0)) * v for i, v in vector.items()), Fraction(0))
+        if degree:
+            shortest = sparsest([*symmetries, vector])[-1]
+            whole = integers(shortest)
+            total = sum((outputs[0].get(i, Fraction(0)) * v for i, v in whole.items()), Fraction(0))
+            if total < 0:
+                whole, total = {i: -v for i, v in whole.items()}, -total
+            return whole, total
+    return None
+
+
+def _difference(left: Mapping[int, Fraction], right: Mapping[int, Fraction]) -> Vector:
+    total = dict(left)
+    for i, v in right.items():
+        total[i] = total.get(i, Fraction(0)) - v
+    return {i: v for i, v in total.items() if v}

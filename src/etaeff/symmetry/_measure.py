@@ -1,0 +1,205 @@
+r"""What random batches say of the symmetries, in float64.
+
+For a symmetry s any loss has $\sum_p s_p u_p = 0$ with $u_p = \langle\theta_p, \nabla_p\rangle$, at
+any weights. So weights are shaken first: a bias that starts at zero would have u = 0 and show
+nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from etaeff.symmetry._float64 import double, runner
+
+ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
+_SHAKE: Final = 0.3  # of a tensor's own size
+_NEAR_ZERO: Final = 1e-3
+_SMALLEST: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One backward pass, as sums along each axis of each parameter.
+
+    The weights and gradients themselves are not kept: of a large model they would not fit.
+
+    Attributes:
+        sums: By parameter name and axis, a tensor (3, length of the axis): ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖²
+            of each slice.
+    """
+
+    sums: Mapping[str, Sequence[Tensor]]
+
+    def inner(self, name: str) -> float:
+        """U of a tensor."""
+        return float(self.sums[name][0][0].sum())
+
+    def size(self, name: str) -> float:
+        """What |u| could be: ‖θ‖‖∇‖."""
+        _, weight_sq, gradient_sq = self.sums[name][0].sum(1).tolist()
+        return float((weight_sq * gradient_sq) ** 0.5)
+
+    def gradient(self, name: str) -> float:
+        """‖∇‖."""
+        return float(self.sums[name][0][2].sum().sqrt())
+
+
+def samples(
+    program: torch.export.ExportedProgram,
+    parameters: Mapping[str, Tensor],
+    aliases: Mapping[str, str],
+    inputs: Sequence[Any],
+    *,
+    count: int,
+    seed: int,
+) -> list[Sample]:
+    """Backward passes of random losses at shaken weights on varied inputs.
+
+    Args:
+        program: The traced model.
+        parameters: By canonical name.
+        aliases: Canonical name of every name, tied ones too.
+        inputs: The flat inputs that it was traced with.
+        count: How many.
+        seed: Of the shakes, losses and inputs.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    run = runner(program, own_epsilon=False)
+    found = []
+    for _ in range(count):
+        sums = {name: _sums(p, torch.zeros_like(p)) for name, p in parameters.items()}
+        weights = {name: shaken(p, generator).requires_grad_() for name, p in parameters.items()}
+        for name, weight in weights.items():
+            weight.register_post_accumulate_grad_hook(_recorder(name, sums))
+        outputs = run(
+            {name: weights[own] for name, own in aliases.items()}, varied(inputs, generator)
+        )
+        losses = [
+            (o * torch.randn(o.shape, generator=generator, dtype=torch.float64)).sum()
+            for o in outputs
+            if o.requires_grad
+        ]
+        if losses:
+            torch.stack(losses).sum().backward()
+        found.append(Sample(sums))
+    return found
+
+
+def _recorder(name: str, sums: dict[str, list[Tensor]]) -> Callable[[Tensor], None]:
+    def record(weight: Tensor) -> None:
+        if weight.grad is not None:
+            sums[name] = _sums(weight.detach(), weight.grad)
+            weight.grad = None
+
+    return record
+
+
+def _sums(weight: Tensor, gradient: Tensor) -> list[Tensor]:
+    """`Sample.sums` of one parameter; a tensor without axes has one of length 1."""
+    if not weight.ndim:
+        weight, gradient = weight.reshape(1), gradient.reshape(1)
+    parts = []
+    for product in (weight * gradient, weight.square(), gradient.square()):
+        others = [tuple(a for a in range(weight.ndim) if a != axis) for axis in range(weight.ndim)]
+        parts.append([product.sum(dim) if dim else product.clone() for dim in others])
+    return [torch.stack(own).double().cpu() for own in zip(*parts, strict=True)]
+
+
+def shaken(parameter: Tensor, generator: torch.Generator) -> Tensor:
+    """The parameter in float64, with noise of a part of its own size."""
+    value = parameter.detach().to("cpu", torch.float64)
+    size = float(value.square().mean().sqrt()) if value.numel() else 0.0
+    noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+    return value + _SHAKE * (size if size > _NEAR_ZERO else _SMALLEST) * noise
+
+
+def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
+    """Other inputs of the same kind: noise of the same size, the same whole numbers shuffled."""
+    found = []
+    for value in inputs:
+        if isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 1:
+            size = float(value.double().square().mean().sqrt()) or 1.0
+            noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            found.append(double(value).cpu() + size * noise)
+        elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
+            order = torch.randperm(value.numel(), generator=generator)
+            found.append(value.cpu().reshape(-1)[order].reshape(value.shape))
+        else:
+            found.append(value)
+    return found
+
+
+def inert(drawn: Sequence[Sample]) -> set[str]:
+    """Parameters whose gradient is zero in every sample, to rounding."""
+    names = set(drawn[0].sums)
+    for sample in drawn:
+        largest = max((sample.gradient(n) for n in sample.sums), default=0.0)
+        names = {n for n in names if sample.gradient(n) <= ZERO * largest}
+    return names
+
+
+def defect(drawn: Sequence[Sample], exponents: Mapping[str, float]) -> float:
+    r"""Largest $|\sum_p s_p u_p| / \sum_p |s_p| \|\theta_p\|\|\nabla_p\|$ of the samples."""
+    worst = 0.0
+    for sample in drawn:
+        total = sum(s * sample.inner(n) for n, s in exponents.items())
+        scale = sum(abs(s) * sample.size(n) for n, s in exponents.items())
+        worst = max(worst, abs(total) / scale if scale > 0 else 0.0)
+    return worst
+
+
+def cut_defects(drawn: Sequence[Sample], names: Sequence[str], axis: int, count: int) -> Tensor:
+    """`defect` of each of `count` equal pieces along `axis`, all tensors together."""
+    worst = torch.zeros(count, dtype=torch.float64)
+    for sample in drawn:
+        total = torch.zeros(count, dtype=torch.float64)
+        scale = torch.zeros(count, dtype=torch.float64)
+        for name in names:
+            inner, weight_sq, gradient_sq = sample.sums[name][axis].reshape(3, count, -1).sum(2)
+            total += inner
+            scale += (weight_sq * gradient_sq).sqrt()
+        worst = torch.maximum(worst, torch.where(scale > 0, total.abs() / scale, 0.0))
+    return worst
+
+
+def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
+    """Dimension of the null space of the samples, and the space, one row for each direction."""
+    names = list(drawn[0].sums)
+    rows = []
+    for sample in drawn:
+        sizes = [max(sample.size(n), 1e-300) for n in names]
+        total = sum(sizes)
+        rows.append([sample.inner(n) / total for n in names])
+    matrix = torch.tensor(rows, dtype=torch.float64)
+    _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
+    rank = int((values > ZERO * values[0]).sum()) if len(values) else 0
+    return len(names) - rank, directions[rank:]
+
+
+def rescaled_difference(
+    program: torch.export.ExportedProgram,
+    parameters: Mapping[str, Tensor],
+    aliases: Mapping[str, str],
+    inputs: Sequence[Any],
+    exponents: Mapping[str, float],
+    *,
+    own_epsilon: bool,
+) -> float:
+    """Largest relative change of an output when each tensor is scaled by 2 to its exponent."""
+    run = runner(program, own_epsilon=own_epsilon)
+    own = {name: double(p).cpu() for name, p in parameters.items()}
+    moved = {name: p * 2.0 ** float(exponents.get(name, 0)) for name, p in own.items()}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same chance in both, such as stochastic depth
+        before = run({n: own[c] for n, c in aliases.items()}, list(inputs))
+        torch.manual_seed(0)
+        after = run({n: moved[c] for n, c in aliases.items()}, list(inputs))
+    worst = 0.0
+    for old, new in zip(before, after, strict=True):
+        size = float(old.abs().max()) if old.numel() else 0.0
+        change = float((new - old).abs().max()) if old.numel() else 0.0
+        worst = max(worst, change / size if size > 0 else change)
+    return worst

@@ -1,0 +1,153 @@
+"""What an audit says: symmetries, blocks, and what decay does to each parameter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from torch import Tensor
+
+from etaeff.errors import UnknownNameError, UsageError
+from etaeff.geometry import Block
+from etaeff.symmetry._effects import Parameter
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    r"""One direction in which parameters can be scaled.
+
+    Attributes:
+        kind: `"scale-invariant"` (all exponents of one sign), `"rescaling"` (mixed signs),
+            `"inert"` (one parameter, without any effect) or `"homogeneous"` (the outputs scale
+            by `degree`).
+        exponents: $s_p$ by parameter name: $\theta_p \to e^{t s_p}\theta_p$.
+        degree: Power of the outputs; 0 for all kinds but homogeneous.
+        proved: Whether the graph shows it.
+        defect: Largest $|\sum_p s_p u_p| / \sum_p |s_p| \|\theta_p\| \|\nabla_p\|$ of the samples,
+            in float64 with every ε at 1e-30; `None` without a measurement, or for homogeneous ones.
+        own_defect: Relative change of the outputs when the tensors are scaled by 2 to their
+            exponents, in float64 with the model's own ε; `None` without a measurement.
+    """
+
+    kind: str
+    exponents: Mapping[str, Fraction]
+    degree: Fraction = Fraction(0)
+    proved: bool = True
+    defect: float | None = None
+    own_defect: float | None = None
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a model's scaling symmetries are, and what weight decay does to its parameters.
+
+    Attributes:
+        model: Class of the model.
+        symmetries: A basis that people can read: block-wise, sparse, in whole numbers; first
+            those of single tensors.
+        blocks: Blocks that are scale-invariant, each cut as finely as it is invariant.
+        parameters: What decay does to each parameter, by name.
+        notes: Sentences: what could not be proved, what is missing, what was assumed.
+        rank: Dimension of the symmetries, inert directions included, homogeneous ones not.
+    """
+
+    model: str
+    symmetries: tuple[Symmetry, ...]
+    blocks: tuple[Block, ...]
+    parameters: Mapping[str, Parameter]
+    notes: tuple[str, ...]
+    rank: int
+    _tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each parameter, by name."""
+        return {name: report.shape for name, report in self.parameters.items()}
+
+    def effect_of_decay(self, name: str) -> str:
+        """What weight decay does to a parameter, and why, in a sentence."""
+        if name not in self.parameters:
+            raise UnknownNameError("parameter", name, self.parameters)
+        report = self.parameters[name]
+        return f"Decay {report.effect}: {report.why}"
+
+    def param_groups(self, *, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Groups that any torch.optim optimiser takes as they are.
+
+        One for the scale-invariant parameters, where the decay sets the effective learning rate,
+        one for all others on which it acts, and one without decay for those without effect.
+
+        Raises:
+            UsageError: If the audit was read from a file and has no model.
+        """
+        if not self._tensors:
+            raise UsageError("This audit has no model: it was read back. Audit the model again.")
+        groups = {"scale-invariant": weight_decay, "other": weight_decay, "inert": 0.0}
+        found = []
+        for kind, decay in groups.items():
+            own = [
+                self._tensors[name]
+                for name, report in self.parameters.items()
+                if report.group == kind
+            ]
+            if own:
+                found.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; exponents as strings such as "1" or "-1/2"."""
+        return {
+            "model": self.model,
+            "rank": self.rank,
+            "symmetries": [
+                {
+                    "kind": s.kind,
+                    "exponents": {name: str(value) for name, value in s.exponents.items()},
+                    "degree": str(s.degree),
+                    "proved": s.proved,
+                    "defect": s.defect,
+                    "own_defect": s.own_defect,
+                }
+                for s in self.symmetries
+            ],
+            "blocks": [
+                {"names": list(b.names), "axis": b.axis, "count": b.count} for b in self.blocks
+            ],
+            "parameters": {
+                name: {
+                    "shape": list(report.shape),
+                    "group": report.group,
+                    "effect": report.effect,
+                    "why": report.why,
+                }
+                for name, report in self.parameters.items()
+            },
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Audit":
+        """The audit that `to_dict` wrote; without the model, so without `param_groups`."""
+        return cls(
+            model=values["model"],
+            symmetries=tuple(
+                Symmetry(
+                    kind=s["kind"],
+                    exponents={name: Fraction(value) for name, value in s["exponents"].items()},
+                    degree=Fraction(s["degree"]),
+                    proved=s["proved"],
+                    defect=s["defect"],
+                    own_defect=s["own_defect"],
+                )
+                for s in values["symmetries"]
+            ),
+            blocks=tuple(
+                Block(tuple(b["names"]), axis=b["axis"], count=b["count"]) for b in values["blocks"]
+            ),
+            parameters={
+                name: Parameter(name, tuple(p["shape"]), p["group"], p["effect"], p["why"])
+                for name, p in values["parameters"].items()
+            },
+            notes=tuple(values["notes"]),
+            rank=values["rank"],
+        )
