@@ -4,7 +4,6 @@ python scripts/theory_tables.py
 """
 
 import importlib.util
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -41,15 +40,17 @@ def main() -> None:
     }
     text = PAGE.read_text(encoding="utf-8")
     for name, lines in tables.items():
-        block = f"<!-- {name} -->\n" + "\n".join(lines) + "\n<!-- end -->"
-        text, count = re.subn(
-            f"<!-- {name} -->.*?<!-- end -->",
-            lambda _: block,
-            text,
-            flags=re.DOTALL,  # noqa: B023
-        )
-        assert count == 1, f"{PAGE} has {count} tables '{name}'"
+        text = renewed(text, name, lines)
     PAGE.write_text(text, encoding="utf-8")
+
+
+def renewed(text: str, name: str, lines: list[str]) -> str:
+    """The page with one of its tables replaced."""
+    before, mark, rest = text.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition("<!-- end -->")
+    assert mark, f"{PAGE} has no table '{name}'"
+    assert end, f"The table '{name}' of {PAGE} does not end"
+    return "\n".join([before + mark, *lines, end + after])
 
 
 def test_module(name: str) -> ModuleType:
