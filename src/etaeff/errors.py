@@ -104,3 +104,19 @@ Type: pip install 'etaeff[study]'
             f"This needs '{error.name}', which is not installed. "
             f"Type: pip install 'etaeff[{extra}]'"
         ) from error
+
+
+def told(error: BaseException) -> str:
+    r"""An error of somebody else's code as a part of a sentence: its type and its first line.
+
+    Examples:
+        >>> told(ValueError("wrong shape.\nA long explanation."))
+        'ValueError: wrong shape'
+        >>> told(KeyError())
+        'KeyError, without a text'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return f"{type(error).__name__}, without a text"
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return f"{type(error).__name__}: {text.rstrip('.:')}"

@@ -9,7 +9,7 @@ import click
 
 from etaeff.errors import EtaeffError
 
-COMMANDS: Final = ("convert", "predict", "report", "study")
+COMMANDS: Final = ("audit", "convert", "predict", "report", "study")
 
 
 class _Commands(click.Group):

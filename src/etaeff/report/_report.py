@@ -15,9 +15,13 @@ REPORT: Final = "report.html"
 FIGURES: Final = "figures"
 
 
-def check_extras() -> None:
-    """Raise `MissingExtraError` now, not after hours of training, if no report can be made."""
-    for package in NEEDS:
+def check_extras(packages: Sequence[str] = NEEDS) -> None:
+    """Raise `MissingExtraError` now, not after hours of training, if no report can be made.
+
+    Args:
+        packages: What is needed; by default, what the report of a study needs.
+    """
+    for package in packages:
         import_extra(package, "report")
 
 

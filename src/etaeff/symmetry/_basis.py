@@ -6,16 +6,19 @@ from fractions import Fraction
 from etaeff.symmetry._nullspace import Vector, integers, null_space, sparsest
 
 
-def readable(vectors: Sequence[Vector], inert: Iterable[int]) -> list[Vector]:
+def readable(
+    vectors: Sequence[Vector], inert: Iterable[int], light: frozenset[int] = frozenset()
+) -> list[Vector]:
     """A sparse basis of the span, with the inert directions taken out of the other vectors.
 
     Args:
         vectors: They span the symmetries together with the inert directions.
         inert: Indices of parameters without effect.
+        light: Gains and shifts: of two vectors as short, the one with fewer of them is taken.
     """
     gone = set(inert)
     kept = [{i: v for i, v in vector.items() if i not in gone} for vector in vectors]
-    return sparsest(independent([vector for vector in kept if vector]))
+    return sparsest(independent([vector for vector in kept if vector]), light)
 
 
 def independent(vectors: Sequence[Vector]) -> list[Vector]:
@@ -45,10 +48,16 @@ def reduced(vector: Mapping[int, Fraction], pivots: Mapping[int, Vector]) -> Vec
                 rest.pop(i, None)
 
 
-def spans(vectors: Sequence[Vector], vector: Vector) -> bool:
-    """Whether `vector` is a combination of `vectors`."""
-    pivots = {min(own): own for own in independent(vectors)}
-    return not reduced(vector, pivots)
+class Span:
+    """All combinations of some vectors."""
+
+    def __init__(self, vectors: Sequence[Vector]) -> None:
+        """The span of `vectors`."""
+        self._pivots = {min(own): own for own in independent(vectors)}
+
+    def __contains__(self, vector: Vector) -> bool:
+        """Whether `vector` is one of the combinations."""
+        return not reduced(vector, self._pivots)
 
 
 def homogeneous(

@@ -60,6 +60,8 @@ class Float64(fx.Interpreter):
     def _replaced(self, name: str, key: str, value: Any) -> Any:
         if isinstance(value, torch.dtype):
             return torch.float64 if value in _REAL else value
+        if key == "padding_idx":
+            return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
             return value
         if key in ("eps", "epsilon") and isinstance(value, float):
@@ -95,6 +97,7 @@ def runner(
             else:
                 values.append(double(next(waiting)))
         found = interpreter.run(*values)
+        interpreter.args_iter = iter(())  # it would hold the weights until the next run
         flat = found if isinstance(found, list | tuple) else [found]
         outputs = flat[len(signature.buffers_to_mutate) :]
         return [v for v in outputs if isinstance(v, Tensor) and v.is_floating_point()]

@@ -9,7 +9,8 @@ from etaeff.symmetry._measure import ZERO, Sample, cut_defects
 def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
     """The block of `names` with as many pieces as the samples allow.
 
-    Pieces are equal and contiguous, along any axis that all the tensors have in the same length.
+    Pieces are equal and contiguous, along the first or second axis, in which all the tensors must
+    have the same length.
     The measurement is Euler's: each piece is orthogonal to its gradient.
     """
     shapes = [tuple(own.shape[1] for own in drawn[0].sums[name]) for name in names]

@@ -7,7 +7,7 @@ nothing.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,8 +16,12 @@ from etaeff.symmetry._float64 import double, runner
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 _SHAKE: Final = 0.3  # of a tensor's own size
+_ROWS: Final = 2048  # that are multiplied at a time: an embedding is large
 _NEAR_ZERO: Final = 1e-3
 _SMALLEST: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
+
+
+Run: TypeAlias = Callable[[Mapping[str, Tensor], Sequence[Any]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Sample:
     The weights and gradients themselves are not kept: of a large model they would not fit.
 
     Attributes:
-        sums: By parameter name and axis, a tensor (3, length of the axis): ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖²
-            of each slice.
+        sums: By parameter name and axis, of the first two, a tensor (3, length of the axis):
+            ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖² of each slice.
     """
 
     sums: Mapping[str, Sequence[Tensor]]
@@ -48,29 +52,33 @@ class Sample:
 
 
 def samples(
-    program: torch.export.ExportedProgram,
+    program: torch.export.ExportedProgram | Run,
     parameters: Mapping[str, Tensor],
     aliases: Mapping[str, str],
     inputs: Sequence[Any],
     *,
     count: int,
     seed: int,
+    own_epsilon: bool = False,
 ) -> list[Sample]:
     """Backward passes of random losses at shaken weights on varied inputs.
 
     Args:
-        program: The traced model.
+        program: The traced model, or one that runs by itself.
         parameters: By canonical name.
         aliases: Canonical name of every name, tied ones too.
         inputs: The flat inputs that it was traced with.
         count: How many.
         seed: Of the shakes, losses and inputs.
+        own_epsilon: Keep ε as the model has it.
     """
     generator = torch.Generator().manual_seed(seed)
-    run = runner(program, own_epsilon=False)
+    run = program
+    if isinstance(run, torch.export.ExportedProgram):
+        run = runner(run, own_epsilon=own_epsilon)
     found = []
     for _ in range(count):
-        sums = {name: _sums(p, torch.zeros_like(p)) for name, p in parameters.items()}
+        sums: dict[str, list[Tensor]] = {}
         weights = {name: shaken(p, generator).requires_grad_() for name, p in parameters.items()}
         for name, weight in weights.items():
             weight.register_post_accumulate_grad_hook(_recorder(name, sums))
@@ -84,7 +92,10 @@ def samples(
         ]
         if losses:
             torch.stack(losses).sum().backward()
-        found.append(Sample(sums))
+        for name in weights.keys() - sums.keys():  # what no output depends on
+            sums[name] = _sums(weights[name].detach(), torch.zeros((), dtype=torch.float64))
+        found.append(Sample({name: sums[name] for name in weights}))
+        del weights, outputs, losses  # before the next ones are made
     return found
 
 
@@ -99,21 +110,26 @@ def _recorder(name: str, sums: dict[str, list[Tensor]]) -> Callable[[Tensor], No
 
 def _sums(weight: Tensor, gradient: Tensor) -> list[Tensor]:
     """`Sample.sums` of one parameter; a tensor without axes has one of length 1."""
-    if not weight.ndim:
-        weight, gradient = weight.reshape(1), gradient.reshape(1)
-    parts = []
-    for product in (weight * gradient, weight.square(), gradient.square()):
-        others = [tuple(a for a in range(weight.ndim) if a != axis) for axis in range(weight.ndim)]
-        parts.append([product.sum(dim) if dim else product.clone() for dim in others])
-    return [torch.stack(own).double().cpu() for own in zip(*parts, strict=True)]
+    gradient = gradient.expand_as(weight)
+    if weight.ndim < 2:
+        parts = [weight * gradient, weight.square(), gradient.square()]
+        return [torch.stack(parts).reshape(3, -1).cpu()]
+    rows, columns = [], torch.zeros(3, weight.shape[1], dtype=torch.float64)
+    for w, g in zip(weight.split(_ROWS), gradient.split(_ROWS), strict=True):
+        # First what lies beyond both axes, at once; the two sums are then of a small table.
+        products = [w * g, w.square(), g.square()]
+        table = torch.stack([p.flatten(2).sum(-1) if p.ndim > 2 else p for p in products])
+        rows.append(table.sum(2))
+        columns += table.sum(1)
+    return [torch.cat(rows, dim=1), columns]
 
 
 def shaken(parameter: Tensor, generator: torch.Generator) -> Tensor:
     """The parameter in float64, with noise of a part of its own size."""
-    value = parameter.detach().to("cpu", torch.float64)
-    size = float(value.square().mean().sqrt()) if value.numel() else 0.0
-    noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-    return value + _SHAKE * (size if size > _NEAR_ZERO else _SMALLEST) * noise
+    value = parameter.detach().to("cpu", torch.float64, copy=True)
+    size = float(value.norm()) / max(value.numel(), 1) ** 0.5
+    noise = torch.randn(value.shape, generator=generator)  # chance needs no more than float32
+    return value.add_(noise, alpha=_SHAKE * (size if size > _NEAR_ZERO else _SMALLEST))
 
 
 def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
@@ -179,26 +195,30 @@ def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
     return len(names) - rank, directions[rank:]
 
 
-def rescaled_difference(
+def change_when_scaled(
     program: torch.export.ExportedProgram,
     parameters: Mapping[str, Tensor],
     aliases: Mapping[str, str],
     inputs: Sequence[Any],
-    exponents: Mapping[str, float],
-    *,
-    own_epsilon: bool,
+    exponents: Mapping[str, int],
 ) -> float:
-    """Largest relative change of an output when each tensor is scaled by 2 to its exponent."""
-    run = runner(program, own_epsilon=own_epsilon)
-    own = {name: double(p).cpu() for name, p in parameters.items()}
-    moved = {name: p * 2.0 ** float(exponents.get(name, 0)) for name, p in own.items()}
+    """Largest relative change of an output when each tensor is scaled by 2 to its exponent.
+
+    With every ε at 1e-30; powers of two are exact, so that a symmetry changes no bit, unless a
+    sum meets ε.
+    """
+    run = runner(program, own_epsilon=False)
+    own = {name: double(p) for name, p in parameters.items()}
+    found = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same chance in both, such as stochastic depth
-        before = run({n: own[c] for n, c in aliases.items()}, list(inputs))
-        torch.manual_seed(0)
-        after = run({n: moved[c] for n, c in aliases.items()}, list(inputs))
+        for moved in (False, True):
+            torch.manual_seed(0)  # the same chance in both, such as stochastic depth
+            if moved:
+                for name, exponent in exponents.items():
+                    own[name] *= 2.0**exponent
+            found.append(run({n: own[c] for n, c in aliases.items()}, list(inputs)))
     worst = 0.0
-    for old, new in zip(before, after, strict=True):
+    for old, new in zip(*found, strict=True):
         size = float(old.abs().max()) if old.numel() else 0.0
         change = float((new - old).abs().max()) if old.numel() else 0.0
         worst = max(worst, change / size if size > 0 else change)

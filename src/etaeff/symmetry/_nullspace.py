@@ -49,11 +49,13 @@ def integers(vector: Mapping[int, Fraction]) -> Vector:
     return {i: Fraction(sign * v // common) for i, v in sorted(whole.items())}
 
 
-def sparsest(basis: Sequence[Mapping[int, Fraction]]) -> list[Vector]:
+def sparsest(
+    basis: Sequence[Mapping[int, Fraction]], light: frozenset[int] = frozenset()
+) -> list[Vector]:
     """Another basis of the same space, with few nonzero numbers in each vector.
 
     Vectors are shortened by multiples of the others until none gets shorter. Of two as short, one
-    whose numbers share a sign is taken.
+    whose numbers share a sign is taken, then the one with fewer unknowns from `light`.
     """
     vectors = [dict(v) for v in basis]
     improved = True
@@ -63,14 +65,14 @@ def sparsest(basis: Sequence[Mapping[int, Fraction]]) -> list[Vector]:
             for j, other in enumerate(vectors):
                 if i == j or not vector.keys() & other.keys():
                     continue
-                shorter = _shortened(vector, other)
-                if _cost(shorter) < _cost(vector):
+                shorter = _shortened(vector, other, light)
+                if _cost(shorter, light) < _cost(vector, light):
                     vectors[i] = vector = shorter
                     improved = True
     return [integers(v) for v in vectors]
 
 
-def _shortened(vector: Vector, other: Vector) -> Vector:
+def _shortened(vector: Vector, other: Vector, light: frozenset[int]) -> Vector:
     """The best of `vector` − c · `other`."""
     best = vector
     for c in {vector[i] / other[i] for i in vector.keys() & other.keys()}:
@@ -79,11 +81,15 @@ def _shortened(vector: Vector, other: Vector) -> Vector:
             total[i] = total.get(i, Fraction(0)) - c * v
             if not total[i]:
                 del total[i]
-        if _cost(total) < _cost(best):
+        if _cost(total, light) < _cost(best, light):
             best = total
     return best
 
 
-def _cost(vector: Vector) -> tuple[int, int]:
+def _cost(vector: Vector, light: frozenset[int]) -> tuple[int, int, int, int]:
+    """How hard a vector is to read; of equals, that of later parameters is taken.
+
+    Those are what writes into a residual stream, rather than what feeds the writers.
+    """
     signs = {v > 0 for v in vector.values()}
-    return len(vector), len(signs)
+    return len(vector), len(signs), len(light & vector.keys()), -sum(vector)

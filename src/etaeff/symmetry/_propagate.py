@@ -128,6 +128,10 @@ class _Interpreter:
         call = Call(name, arguments, self.flow.constraints, cause)
         tensors = flat(list(arguments.values()))
         degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
+        if degree is None and tensors and all(v.degree is not None for v in tensors):
+            if name in SPECIAL:  # a rule that looked for an argument by another name
+                self._unknown(name, tensors)
+                degree = FREE
         self._note_absorbed(tensors, degree, node)
         return degree
 
@@ -194,7 +198,8 @@ def _is_view(node: fx.Node) -> bool:
 
 def _value(meta: Any, degree: Degree) -> Any:
     if isinstance(meta, Tensor):
-        return Value(degree, meta.is_floating_point() or meta.is_complex(), meta.ndim)
+        floating = meta.is_floating_point() or meta.is_complex()
+        return Value(degree if floating else FREE, floating, meta.ndim)  # places have no scale
     return meta
 
 

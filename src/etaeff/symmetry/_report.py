@@ -10,6 +10,7 @@ from torch import Tensor
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.geometry import Block
 from etaeff.symmetry._effects import Parameter
+from etaeff.symmetry._table import audit_line, audit_table
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,7 @@ class Symmetry:
         proved: Whether the graph shows it.
         defect: Largest $|\sum_p s_p u_p| / \sum_p |s_p| \|\theta_p\| \|\nabla_p\|$ of the samples,
             in float64 with every ε at 1e-30; `None` without a measurement, or for homogeneous ones.
-        own_defect: Relative change of the outputs when the tensors are scaled by 2 to their
-            exponents, in float64 with the model's own ε; `None` without a measurement.
+        own_defect: The same with the model's own ε.
     """
 
     kind: str
@@ -58,6 +58,14 @@ class Audit:
     notes: tuple[str, ...]
     rank: int
     _tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """A line: model, rank, symmetries by kind, blocks."""
+        return audit_line(self)
+
+    def __str__(self) -> str:
+        """A table for a terminal, with what is alike told once; `to_dict` has everything."""
+        return audit_table(self)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,76 +1,269 @@
-"""Biases that a later operator forgets: the small calculus of shifts.
+"""Parameters that a later operator forgets: the small calculus of shifts.
 
-A constant added along an axis is forgotten by a mean that is subtracted over the others: a
-convolution's bias by Batch and Instance Normalization in training. A vector added to every key is
-forgotten by the softmax over the keys.
+A convolution's bias adds to each channel what does not depend on the place; Batch Normalization
+subtracts the mean over places. A bias of the keys adds the same to all scores of a query; softmax
+does not notice. So a change of a parameter is followed through the graph as an added *shift*, of
+which one thing is known: along which axes it is constant. It is kept as a tensor without data,
+whose constant axes have a stride of zero.
 """
 
-from collections.abc import Iterator
-from typing import Any, Final
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
-# They neither mix entries nor change values.
-_SHAPE_ONLY: Final = frozenset(
-    """view reshape _unsafe_view unflatten flatten transpose permute contiguous clone unsqueeze
-    squeeze movedim to alias detach""".split()  # noqa: SIM905
-)
-_LINEAR: Final = frozenset(
-    (
-        "linear",
-        "conv1d",
-        "conv2d",
-        "conv3d",
-        "conv_transpose1d",
-        "conv_transpose2d",
-        "conv_transpose3d",
-    )
-)
-_FORGETS_CHANNELS: Final = frozenset(("batch_norm", "instance_norm"))
+_HIDDEN: Final = -1e4  # exp of this, or less, is zero
+
+
+class _HeardError(Exception):
+    """The shift reaches an operator that does not forget it."""
+
+
+class _Place(NamedTuple):
+    """An operator that a shift reaches through exactly one of its arguments."""
+
+    node: fx.Node
+    position: int
+    shift: Tensor
+
+    def argument(self, position: int, name: str = "", default: Any = None) -> Any:
+        """An argument by its place or its name."""
+        args = self.node.args
+        return args[position] if position < len(args) else self.node.kwargs.get(name, default)
+
+    @property
+    def meta(self) -> Tensor:
+        """What the operator puts out."""
+        found = self.node.meta.get("val")
+        if not isinstance(found, Tensor):
+            raise _HeardError
+        return found
 
 
 def forgotten_biases(program: torch.export.ExportedProgram) -> set[str]:
-    """Names of biases that the graph shows to have no effect."""
-    found = set()
+    """Names of parameters that the graph reads, and shows to have no effect."""
     names = program.graph_signature.inputs_to_parameters
-    for node in program.graph.nodes:
-        if node.op != "call_function" or _name(node) not in _LINEAR or len(node.args) < 3:
-            continue
-        bias = node.args[2]
-        if isinstance(bias, fx.Node) and bias.name in names and len(bias.users) == 1:
-            readers = list(_readers(node))
-            if readers and all(_forgets(before, reader) for before, reader in readers):
-                found.add(names[bias.name])
+    nodes = list(program.graph.nodes)
+    order = {node: i for i, node in enumerate(nodes)}
+    return {
+        names[node.name]
+        for node in nodes
+        if node.name in names and node.users and _is_forgotten(node, nodes, order)
+    }
+
+
+def _is_forgotten(parameter: fx.Node, nodes: Sequence[fx.Node], order: dict[fx.Node, int]) -> bool:
+    meta = parameter.meta.get("val")
+    if not isinstance(meta, Tensor):
+        return False
+    shifts: dict[fx.Node, Any] = {parameter: torch.empty(meta.shape, device="meta")}
+    waiting = {order[user] for user in parameter.users}
+    try:
+        while waiting:
+            first = min(waiting)  # all that it reads is then known
+            waiting.remove(first)
+            shift = _after(nodes[first], shifts)
+            if shift is not None:
+                shifts[nodes[first]] = shift
+                waiting |= {order[user] for user in nodes[first].users}
+    except _HeardError:
+        return False
+    return True
+
+
+def _after(node: fx.Node, shifts: dict[fx.Node, Any]) -> Any:
+    """The shift of what a node puts out; `None` if it is forgotten."""
+    if node.target is operator.getitem:
+        return shifts[node.args[0]][node.args[1]]  # type: ignore[index]
+    parts = str(node.target).split(".")
+    name = parts[1] if node.op == "call_function" and len(parts) > 2 else ""
+    if name.startswith("sym_"):  # it reads a shape
+        return None
+    reached = [i for i, found in enumerate(node.args) if found in shifts]
+    if name not in _RULES or len(reached) != 1 or len(_nodes(node, shifts)) != 1:
+        raise _HeardError
+    place = _Place(node, reached[0], shifts[node.args[reached[0]]])  # type: ignore[index]
+    if not isinstance(place.shift, Tensor):
+        raise _HeardError
+    return _RULES[name](place)
+
+
+def _nodes(node: fx.Node, shifts: dict[fx.Node, Any]) -> list[fx.Node]:
+    found: list[fx.Node] = []
+    fx.node.map_arg((node.args, node.kwargs), found.append)
+    return [own for own in found if own in shifts]
+
+
+# ------------------------------------------------------------------- what shifts are, and become
+
+
+def _constant(shift: Tensor, axis: int) -> bool:
+    return shift.shape[axis] < 2 or shift.stride(axis) == 0
+
+
+def _varying(shape: Sequence[int], axes: Iterable[int]) -> Tensor:
+    """A shift that is constant along all axes but these."""
+    kept = {axis % len(shape) for axis in axes}
+    own = [length if axis in kept else 1 for axis, length in enumerate(shape)]
+    return torch.empty(own, device="meta").expand(*shape)
+
+
+def _axes(shift: Tensor) -> list[int]:
+    """The axes along which a shift varies, counted from the last."""
+    return [axis for axis in range(-shift.ndim, 0) if not _constant(shift, axis)]
+
+
+def _moved(place: _Place) -> Tensor:
+    """Operators that only change the shape, run on the shift itself."""
+    others = [*place.node.args, *place.node.kwargs.values()]
+    if place.position or any(isinstance(other, fx.Node) for other in others[1:]):
+        raise _HeardError
+    target: Any = place.node.target
+    try:
+        if str(target).split(".")[1] in ("reshape", "_unsafe_view", "flatten"):
+            return place.shift.view(place.meta.shape)  # a copy would lose the strides
+        found: Tensor = target(place.shift, *place.node.args[1:], **place.node.kwargs)
+    except (RuntimeError, TypeError) as error:
+        raise _HeardError from error
     return found
 
 
-def _readers(node: fx.Node) -> Iterator[tuple[fx.Node, fx.Node]]:
-    """Operators that read a value, those that only change its shape passed through."""
-    for user in node.users:
-        if user.op == "call_function" and _name(user) in _SHAPE_ONLY:
-            yield from _readers(user)
-        else:
-            yield node, user
+def _same(place: _Place) -> Tensor:
+    if place.position:
+        raise _HeardError
+    return place.shift
 
 
-def _forgets(value: fx.Node, reader: fx.Node) -> bool:
-    name = _name(reader)
-    if name in _FORGETS_CHANNELS:
-        training = reader.args[5] if len(reader.args) > 5 else True
-        untouched = value.op == "call_function" and _name(value) in _LINEAR - {"linear"}
-        flat = value.op == "call_function" and _name(value) == "linear" and _ndim(value) == 2
-        return reader.args[0] is value and bool(training) and (untouched or flat)
-    if name == "scaled_dot_product_attention":
-        return reader.args[1] is value and value not in (reader.args[0], reader.args[2])
-    return False
+def _joined(place: _Place) -> Tensor:
+    """Sums: the other part adds nothing to the shift."""
+    if place.node.kwargs:  # alpha
+        raise _HeardError
+    return place.shift.expand(place.meta.shape)
 
 
-def _ndim(node: fx.Node) -> int:
-    meta: Any = node.meta.get("val")
-    return meta.ndim if isinstance(meta, torch.Tensor) else -1
+def _multiplied(place: _Place) -> Tensor:
+    """The shift varies where one of the factors does."""
+    other = place.argument(1 - place.position)
+    if not isinstance(other, fx.Node):
+        return place.shift
+    meta = other.meta.get("val")
+    if not isinstance(meta, Tensor):
+        return place.shift.expand(place.meta.shape)
+    wide = [axis for axis in range(-meta.ndim, 0) if meta.shape[axis] > 1]
+    return _varying(place.meta.shape, {*_axes(place.shift), *wide})
 
 
-def _name(node: fx.Node) -> str:
-    parts = str(node.target).split(".")
-    return parts[1] if len(parts) > 2 else str(node.target)
+def _divided(place: _Place) -> Tensor:
+    if place.position or place.node.kwargs:
+        raise _HeardError
+    return _multiplied(place)
+
+
+def _hidden(place: _Place) -> Tensor:
+    """A mask; what is filled in is nothing to the softmax that must follow."""
+    value = place.argument(2)
+    if place.position or not isinstance(value, int | float) or value > _HIDDEN:
+        raise _HeardError
+    return place.shift.expand(place.meta.shape)
+
+
+def _matmul(place: _Place) -> Tensor:
+    """Constant columns on the right, or rows on the left, stay so."""
+    shift, shape = place.shift, place.meta.shape
+    if shift.ndim < 2 or len(shape) < 2:
+        raise _HeardError
+    free = -1 if place.position else -2
+    everything = set(range(-len(shape), 0))
+    return _varying(shape, everything - {free} if _constant(shift, free) else everything)
+
+
+def _linear(place: _Place) -> Tensor:
+    if place.position == 2:
+        return _varying(place.meta.shape, {-1})
+    if place.position:
+        raise _HeardError
+    return _varying(place.meta.shape, {*_axes(place.shift), -1})
+
+
+def _convolution(spatial: int) -> Callable[[_Place], Tensor]:
+    def rule(place: _Place) -> Tensor:
+        if place.position != 2:
+            raise _HeardError
+        return _varying(place.meta.shape, {-1 - spatial})
+
+    return rule
+
+
+# ------------------------------------------------------------------------------ what is forgotten
+
+
+def _forgotten(place: _Place, axes: Iterable[int]) -> None:
+    if not all(_constant(place.shift, axis) for axis in axes):
+        raise _HeardError
+
+
+def _softmax(place: _Place) -> None:
+    if place.position:
+        raise _HeardError
+    _forgotten(place, [place.argument(1, "dim")])
+
+
+def _attention(place: _Place) -> None:
+    if place.position != 1:  # the keys
+        raise _HeardError
+    _forgotten(place, [-2])
+
+
+def _batch_norm(place: _Place) -> None:
+    if place.position or not place.argument(5, "training", True):
+        raise _HeardError
+    _forgotten(place, [axis for axis in range(place.shift.ndim) if axis != 1])
+
+
+def _instance_norm(place: _Place) -> None:
+    if place.position or not place.argument(5, "use_input_stats", True):
+        raise _HeardError
+    _forgotten(place, range(2, place.shift.ndim))
+
+
+def _group_norm(place: _Place) -> None:
+    """Groups of one channel are as good as instances."""
+    if place.position:
+        raise _HeardError
+    alone = place.argument(1) == place.shift.shape[1]
+    _forgotten(place, range(2 if alone else 1, place.shift.ndim))
+
+
+def _layer_norm(place: _Place) -> Tensor | None:
+    axes = range(-len(place.argument(1)), 0)
+    if place.position == 3:  # its own bias
+        return _varying(place.meta.shape, axes)
+    if place.position:
+        raise _HeardError
+    _forgotten(place, axes)
+    return None
+
+
+_Rule: TypeAlias = Callable[[_Place], Tensor | list[Tensor] | None]
+_SHAPE_ONLY: Final = """view reshape _unsafe_view unflatten flatten transpose t permute unsqueeze
+squeeze movedim swapaxes expand select slice narrow split split_with_sizes chunk unbind"""
+_RULES: Final[dict[str, _Rule]] = {
+    **dict.fromkeys(_SHAPE_ONLY.split(), _moved),
+    **dict.fromkeys(("contiguous", "clone", "alias", "detach", "neg"), _same),
+    **dict.fromkeys(("add", "sub"), _joined),
+    **dict.fromkeys(("mul", "multiply"), _multiplied),
+    **dict.fromkeys(("div", "divide", "true_divide"), _divided),
+    "masked_fill": _hidden,
+    **dict.fromkeys(("matmul", "bmm"), _matmul),
+    "linear": _linear,
+    **{f"conv{n}d": _convolution(n) for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": _convolution(n) for n in (1, 2, 3)},
+    **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax"), _softmax),
+    "scaled_dot_product_attention": _attention,
+    "batch_norm": _batch_norm,
+    "instance_norm": _instance_norm,
+    "group_norm": _group_norm,
+    "layer_norm": _layer_norm,
+}

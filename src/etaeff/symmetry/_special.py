@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import torch
+
 from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus, times
 
 EPSILON: Final = 1e-3  # a constant up to this, added or clamped to, keeps a division from zero
@@ -31,10 +33,10 @@ class Value(NamedTuple):
 
 
 def degree_of(value: Any) -> Degree:
-    """Degree of a tensor or a number; `None` stands for one that is zero or absent."""
+    """Degree of a tensor or a number; `None` stands for one that is zero, infinite or absent."""
     if isinstance(value, Value):
         return value.degree
-    if value is None or (isinstance(value, int | float | bool) and value == 0):
+    if value is None or (isinstance(value, int | float) and (value == 0 or math.isinf(value))):
         return None
     return FREE
 
@@ -49,12 +51,19 @@ def _vanish(call: Call, *degrees: Degree) -> Degree:
     return FREE
 
 
+def _is_epsilon(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 < value <= EPSILON
+
+
 def _add(call: Call) -> Degree:
-    left, right = call.arguments["self"], call.arguments["other"]
-    for number, tensor in ((left, right), (right, left)):
-        if isinstance(number, int | float) and 0 < abs(number) <= EPSILON:
-            return degree_of(tensor)
-    return _join(call, degree_of(left), degree_of(right))
+    degree = call.degree("self")
+    if degree is not None and _is_epsilon(call.arguments["other"]):
+        return degree
+    return _join(call, degree, call.degree("other"))
+
+
+def _subtract(call: Call) -> Degree:
+    return _join(call, call.degree("self"), call.degree("other"))
 
 
 def _div(call: Call) -> Degree:
@@ -75,18 +84,91 @@ def _power(exponent: float) -> Callable[[Call], Degree]:
 
 
 def _clamp(call: Call) -> Degree:
-    bounds = [call.arguments.get(name) for name in ("min", "max", "other")]
-    real = [
-        bound
-        for bound in bounds
-        if isinstance(bound, Value) or (bound is not None and EPSILON < abs(bound) < math.inf)
-    ]
-    return _join(call, call.degree("self"), *(degree_of(bound) for bound in real))
+    degree = call.degree("self")
+    low = None if degree is not None and _is_epsilon(call.arguments.get("min")) else "min"
+    return _join(call, degree, *(call.degree(name) for name in (low, "max") if name))
 
 
 def _compare(call: Call) -> Degree:
-    _join(call, call.degree("self"), call.degree("other"))
+    """What only depends on which is larger, or on the ratio."""
+    names = ("self", "other", "sorted_sequence", "boundaries")
+    _join(call, *(call.degree(name) for name in names))
     return FREE
+
+
+def _to(call: Call) -> Degree:
+    """Conversions: those to whole numbers round, those to truth ask whether it is zero."""
+    other = call.arguments.get("other")
+    dtype = call.arguments.get("dtype")
+    if dtype is torch.bool:
+        return FREE
+    whole = isinstance(other, Value) and not other.floating
+    if whole or (dtype is not None and not (dtype.is_floating_point or dtype.is_complex)):
+        return _vanish(call, call.degree("self"))
+    return call.degree("self")
+
+
+def _extremum(call: Call) -> Degree:
+    if "other" in call.arguments:
+        return _join(call, call.degree("self"), call.degree("other"))
+    return call.degree("self")
+
+
+def _norm(call: Call) -> Degree:
+    """A norm, or with p = 0 the number of entries that are not zero."""
+    p = call.arguments.get("p", call.arguments.get("ord"))
+    return FREE if p == 0 and not isinstance(p, str) else call.degree("self")
+
+
+def _distance(call: Call) -> Degree:
+    joined = _join(call, *(value.degree for value in flat(list(call.arguments.values()))))
+    return FREE if call.arguments.get("p") == 0 else joined
+
+
+def _placed(call: Call) -> Degree:
+    """Values put among others: `where`, `scatter`, `index_put`. Conditions and places are free."""
+    names = ("self", "other", "src", "source", "value", "values")
+    parts = [call.degree(name) for name in names if name in call.arguments]
+    if not parts or call.arguments.get("reduce") in ("multiply", "prod"):
+        return _vanish(call, *parts)
+    return _join(call, *parts)
+
+
+def _full(call: Call) -> Degree:
+    return degree_of(call.arguments.get("fill_value", call.arguments.get("s")))
+
+
+def _copied(call: Call) -> Degree:
+    return call.degree("src" if "src" in call.arguments else "value")
+
+
+def _bincount(call: Call) -> Degree:
+    return call.degree("weights") if call.arguments.get("weights") is not None else FREE
+
+
+def _embedding_bag(call: Call) -> Degree:
+    if call.arguments.get("per_sample_weights") is None:
+        return call.degree("weight")
+    return plus(call.degree("weight"), call.degree("per_sample_weights"))
+
+
+def _grid_sampler(call: Call) -> Degree:
+    _vanish(call, call.degree("grid"))
+    return call.degree("input")
+
+
+def _polar(call: Call) -> Degree:
+    _vanish(call, call.degree("angle"))
+    return call.degree("abs")
+
+
+def _quantile(call: Call) -> Degree:
+    _vanish(call, call.degree("q"))
+    return call.degree("self")
+
+
+def _solve(call: Call) -> Degree:
+    return plus(call.degree("B"), call.degree("A"), -1)
 
 
 def _linear(call: Call) -> Degree:
@@ -119,22 +201,16 @@ def _affine(call: Call) -> Degree:
 
 
 def _batch_norm(call: Call) -> Degree:
-    training = next(
-        (
-            call.arguments[key]
-            for key in ("training", "train", "use_input_stats")
-            if key in call.arguments
-        ),
-        True,
-    )
+    training = call.arguments.get("training", call.arguments.get("use_input_stats", True))
     if not training:  # the running statistics do not follow the weight
-        _vanish(call, call.degree("input"))
+        names = ("input", "running_mean", "running_var")
+        _vanish(call, *(call.degree(name) for name in names))
     return _affine(call)
 
 
 def _attention(call: Call) -> Degree:
     scores = plus(call.degree("query"), call.degree("key"))
-    _vanish(call, scores, call.degree("attn_mask"), call.degree("attn_bias"))
+    _vanish(call, scores, call.degree("attn_mask"))
     return call.degree("value")
 
 
@@ -148,16 +224,11 @@ def _padded(call: Call) -> Degree:
 
 
 def _masked_fill(call: Call) -> Degree:
-    value = call.arguments["value"]
-    if isinstance(value, int | float) and math.isinf(value):
-        return call.degree("self")
-    return _join(call, call.degree("self"), degree_of(value))
+    return _join(call, call.degree("self"), call.degree("value"))
 
 
 def _threshold(call: Call) -> Degree:
-    return _join(
-        call, call.degree("self"), call.degree("threshold"), degree_of(call.arguments["value"])
-    )
+    return _join(call, *(call.degree(name) for name in ("self", "threshold", "value")))
 
 
 def _glu(call: Call) -> Degree:
@@ -180,10 +251,6 @@ def _recurrent(call: Call) -> Degree:
     return FREE
 
 
-def _prod(call: Call) -> Degree:
-    return _vanish(call, call.degree("self"))
-
-
 def flat(values: Sequence[Any]) -> list[Value]:
     """The tensors of arguments, those in lists too."""
     found: list[Value] = []
@@ -196,15 +263,42 @@ def flat(values: Sequence[Any]) -> list[Value]:
 
 
 SPECIAL: Final[dict[str, Callable[[Call], Degree]]] = {
-    **dict.fromkeys(("add", "add_", "sub", "sub_", "subtract", "rsub"), _add),
+    **dict.fromkeys(("add", "add_"), _add),
+    **dict.fromkeys(("sub", "sub_", "subtract", "rsub"), _subtract),
     **dict.fromkeys(("div", "div_", "divide", "true_divide"), _div),
     **dict.fromkeys(("pow", "pow_", "float_power"), _pow),
-    **dict.fromkeys(("square", "square_", "var", "var_mean"), _power(2)),
+    **dict.fromkeys(("to", "_to_copy", "type_as"), _to),
+    **dict.fromkeys(("max", "min"), _extremum),
+    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm"), _norm),
+    **dict.fromkeys(("cdist", "dist", "pdist"), _distance),
+    **dict.fromkeys(
+        """where scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_put
+        index_put_ _index_put_impl_ index_copy index_copy_ index_add index_add_ index_fill
+        index_fill_ index_reduce index_reduce_ slice_scatter select_scatter diagonal_scatter
+        masked_scatter masked_scatter_""".split(),  # noqa: SIM905
+        _placed,
+    ),
+    **dict.fromkeys(("full", "full_like", "new_full", "scalar_tensor"), _full),
+    **dict.fromkeys(("copy", "fill"), _copied),
+    "bincount": _bincount,
+    "embedding_bag": _embedding_bag,
+    **dict.fromkeys(("grid_sampler", "grid_sampler_2d", "grid_sampler_3d"), _grid_sampler),
+    "polar": _polar,
+    **dict.fromkeys(("quantile", "nanquantile"), _quantile),
+    "linalg_solve": _solve,
+    **dict.fromkeys(("square", "square_", "var"), _power(2)),
     **dict.fromkeys(("sqrt", "sqrt_"), _power(0.5)),
     **dict.fromkeys(("rsqrt", "rsqrt_"), _power(-0.5)),
-    **dict.fromkeys(("reciprocal", "reciprocal_"), _power(-1)),
-    **dict.fromkeys(("clamp", "clamp_", "clamp_min", "clamp_min_", "clamp_max", "clip"), _clamp),
-    **dict.fromkeys(("eq", "ne", "gt", "ge", "lt", "le", "isclose", "greater", "less"), _compare),
+    **dict.fromkeys(("reciprocal", "reciprocal_", "inverse"), _power(-1)),
+    **dict.fromkeys(
+        """clamp clamp_ clamp_min clamp_min_ clamp_max clamp_max_ clip clip_""".split(),  # noqa: SIM905
+        _clamp,
+    ),
+    **dict.fromkeys(
+        """eq ne gt ge lt le greater greater_equal less less_equal not_equal atan2 arctan2
+        bucketize searchsorted""".split(),  # noqa: SIM905
+        _compare,
+    ),
     "linear": _linear,
     **dict.fromkeys(
         (
@@ -219,50 +313,24 @@ SPECIAL: Final[dict[str, Callable[[Call], Degree]]] = {
         _linear,
     ),
     "bilinear": _bilinear,
-    "addmm": _added_product("mat1", "mat2"),
-    "addmv": _added_product("mat", "vec"),
-    "addbmm": _added_product("batch1", "batch2"),
-    "baddbmm": _added_product("batch1", "batch2"),
-    "addcmul": _added_product("tensor1", "tensor2"),
-    "addcmul_": _added_product("tensor1", "tensor2"),
-    "addcdiv": _addcdiv,
+    **dict.fromkeys(("addmm", "addmm_"), _added_product("mat1", "mat2")),
+    **dict.fromkeys(("addmv", "addmv_"), _added_product("mat", "vec")),
+    **dict.fromkeys(("addr", "addr_"), _added_product("vec1", "vec2")),
     **dict.fromkeys(
-        (
-            "layer_norm",
-            "native_layer_norm",
-            "group_norm",
-            "native_group_norm",
-            "rms_norm",
-            "_fused_rms_norm",
-        ),
-        _affine,
+        ("addbmm", "addbmm_", "baddbmm", "baddbmm_"), _added_product("batch1", "batch2")
     ),
-    **dict.fromkeys(
-        (
-            "batch_norm",
-            "instance_norm",
-            "native_batch_norm",
-            "cudnn_batch_norm",
-            "_native_batch_norm_legit",
-            "_native_batch_norm_legit_functional",
-        ),
-        _batch_norm,
-    ),
-    **dict.fromkeys(
-        (
-            "scaled_dot_product_attention",
-            "_scaled_dot_product_flash_attention_for_cpu",
-            "_scaled_dot_product_efficient_attention",
-        ),
-        _attention,
-    ),
+    **dict.fromkeys(("addcmul", "addcmul_"), _added_product("tensor1", "tensor2")),
+    **dict.fromkeys(("addcdiv", "addcdiv_"), _addcdiv),
+    **dict.fromkeys(("layer_norm", "group_norm", "rms_norm"), _affine),
+    **dict.fromkeys(("batch_norm", "instance_norm"), _batch_norm),
+    "scaled_dot_product_attention": _attention,
     **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
-    **dict.fromkeys(("masked_fill", "masked_fill_", "fill_", "fill"), _masked_fill),
+    **dict.fromkeys(("masked_fill", "masked_fill_", "fill_"), _masked_fill),
     **dict.fromkeys(("threshold", "threshold_"), _threshold),
     "glu": _glu,
     **dict.fromkeys(("lerp", "lerp_"), _lerp),
-    **dict.fromkeys(("_weight_norm", "_weight_norm_interface"), _weight_norm),
+    "_weight_norm": _weight_norm,
     **dict.fromkeys(
         (
             "lstm",
@@ -276,5 +344,4 @@ SPECIAL: Final[dict[str, Callable[[Call], Degree]]] = {
         ),
         _recurrent,
     ),
-    "prod": _prod,
 }

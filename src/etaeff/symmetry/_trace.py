@@ -1,36 +1,89 @@
 """The graph of a model's forward pass in training mode, without running it on data."""
 
+import contextlib
+import copy
+import io
+import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from etaeff.errors import UsageError
+from etaeff.symmetry._float64 import TINY
+
+_EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
 
 
 def trace(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> torch.export.ExportedProgram:
-    """The exported program of `model` in the mode that it is in.
+) -> tuple[torch.export.ExportedProgram | None, str]:
+    """The exported program of `model` in the mode that it is in, or why there is none.
 
     Raises:
-        UsageError: If the model cannot be exported on these arguments, with the cause.
+        UsageError: If the model itself fails on these arguments, with its own error.
     """
-    with unchanged(model), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of export, on what it does to the model meanwhile
+    with unchanged(model), _quiet():
         try:
-            return torch.export.export(model, tuple(args), dict(kwargs), strict=False)
+            return torch.export.export(model, tuple(args), dict(kwargs), strict=False), ""
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+        try:
+            with torch.no_grad():
+                model(*args, **kwargs)
         except Exception as error:
             raise UsageError(
-                f"{type(model).__name__} could not be traced on "
-                f"{described(args, kwargs)}: {type(error).__name__}: {first_line(error)}"
+                f"{type(model).__name__} fails on {described(args, kwargs)}: "
+                f"{type(error).__name__}: {first_line(error)}"
             ) from error
+    return None, reason
 
 
-@contextmanager
+def eager(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Callable[[Mapping[str, Tensor], Sequence[Any]], list[Tensor]]:
+    """A copy of `model` in float64 as a function of its parameters and flat inputs.
+
+    For models that cannot be traced. Dropout is off, and so is ε where a module holds it.
+    """
+    own = copy.deepcopy(model).to("cpu", torch.float64)
+    for module in own.modules():
+        for name in _EPSILON_NAMES:
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, TINY)
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+    _, shape = pytree.tree_flatten((tuple(args), dict(kwargs)))
+
+    def run(parameters: Mapping[str, Tensor], inputs: Sequence[Any]) -> list[Tensor]:
+        whole = [
+            v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in inputs
+        ]
+        positional, named = pytree.tree_unflatten(whole, shape)
+        found = torch.func.functional_call(own, dict(parameters), positional, named)
+        leaves = pytree.tree_leaves(found)
+        return [v for v in leaves if isinstance(v, Tensor) and v.is_floating_point()]
+
+    return run
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what export warns of and logs on its way to an exception, which we raise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+@contextlib.contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
     """Put back modes, buffers, gradients and random states afterwards, also on errors."""
     modes = {module: module.training for module in model.modules()}

@@ -1,0 +1,99 @@
+"""What `etaeff audit --fail-on` refuses, for continuous integration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from etaeff._digest import patterns
+from etaeff.errors import UnknownNameError, UsageError
+
+DECAYED: Final = "decayed-invariant"
+INVARIANT: Final = "scale-invariant"
+UNPROVED: Final = "unproved"
+RULES: Final = (DECAYED, INVARIANT, UNPROVED)
+_SHOWN: Final = 8
+# How the audit's notes on what was not proved begin.
+_DOUBTS: Final = (
+    "No rule is known for",
+    "The graph shows, and the measurement denies",
+    "It could not be traced",
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A rule that the model breaks.
+
+    Attributes:
+        rule: One of `RULES`.
+        sentence: In what way.
+        names: The parameters.
+    """
+
+    rule: str
+    sentence: str
+    names: tuple[str, ...]
+
+
+def check(rules: Sequence[str], decayed: Sequence[str]) -> None:
+    """Refuse rules that are not known, and globs without a rule that takes them."""
+    for rule in rules:
+        if rule not in RULES:
+            raise UnknownNameError("rule", rule, RULES)
+    if decayed and DECAYED not in rules:
+        raise UsageError(f"`--decayed` goes with `--fail-on {DECAYED}` only.")
+    if DECAYED in rules and not decayed:
+        raise UsageError(
+            f"`--fail-on {DECAYED}` needs `--decayed`, a glob for the names of the parameters that "
+            "the optimiser decays; '*' for all."
+        )
+
+
+def failures(
+    values: Mapping[str, Any], rules: Sequence[str], decayed: Sequence[str]
+) -> list[Failure]:
+    """The rules that an audit breaks, each once.
+
+    Args:
+        values: `Audit.to_dict()`.
+        rules: Of `RULES`.
+        decayed: Globs for the names of decayed parameters.
+
+    Raises:
+        UsageError: If a glob fits no parameter, since a check of nothing would always pass.
+    """
+    names = tuple(values["parameters"])
+    for glob in decayed:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise UsageError(f"`--decayed {glob}` fits no parameter of {values['model']}.")
+    invariant = tuple(n for n in names if values["parameters"][n]["group"] == "scale-invariant")
+    found = []
+    for rule in dict.fromkeys(rules):
+        if rule == UNPROVED:
+            found += _unproved(values)
+            continue
+        own = invariant
+        if rule == DECAYED:
+            own = tuple(n for n in own if any(fnmatchcase(n, glob) for glob in decayed))
+        if own:
+            number = "1 parameter is" if len(own) == 1 else f"{len(own)} parameters are"
+            also = " and decayed" if rule == DECAYED else ""
+            found.append(Failure(rule, f"{number} scale-invariant{also}: {_listed(own)}.", own))
+    return found
+
+
+def _unproved(values: Mapping[str, Any]) -> list[Failure]:
+    own = [s["exponents"] for s in values["symmetries"] if not s["proved"]]
+    sentences = [note for note in values["notes"] if note.startswith(_DOUBTS)]
+    names = tuple(dict.fromkeys(name for exponents in own for name in exponents))
+    if own:
+        number = "1 symmetry is" if len(own) == 1 else f"{len(own)} symmetries are"
+        sentences.insert(0, f"{number} measured and not proved: {_listed(names)}.")
+    return [Failure(UNPROVED, " ".join(sentences), names)] if sentences else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    found = patterns(names)
+    more = f" and {len(found) - _SHOWN} more patterns" if len(found) > _SHOWN else ""
+    return ", ".join(map(str, found[:_SHOWN])) + more

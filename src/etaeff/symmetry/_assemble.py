@@ -1,0 +1,169 @@
+"""From what was proved and what was measured to the list of symmetries."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from etaeff.symmetry._basis import Span, homogeneous, readable
+from etaeff.symmetry._measure import ZERO, Sample, change_when_scaled, defect, inert
+from etaeff.symmetry._nullspace import Vector, null_space
+from etaeff.symmetry._propagate import Flow, propagate
+from etaeff.symmetry._report import Symmetry
+from etaeff.symmetry._shift import forgotten_biases
+
+_FAR = 10  # powers of two
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a model.
+
+    Attributes:
+        tensors: Parameters by their first name.
+        aliases: First name of every name.
+        inputs: Flat inputs.
+        program: The traced model; `None` if it cannot be traced.
+        drawn: Samples with every ε taken away; none if nothing was measured.
+        own_epsilon: Samples with the model's own ε.
+    """
+
+    tensors: Mapping[str, Tensor]
+    aliases: Mapping[str, str]
+    inputs: Sequence[Any]
+    program: torch.export.ExportedProgram | None
+    drawn: Sequence[Sample]
+    own_epsilon: Sequence[Sample]
+
+
+def found_symmetries(
+    evidence: Evidence, notes: list[str]
+) -> tuple[list[Symmetry], int, Mapping[int, list[tuple[str, str]]]]:
+    """The symmetries, their rank, and where the scale of each parameter ends.
+
+    Args:
+        evidence: What is known.
+        notes: Sentences are added to it.
+    """
+    names, drawn = list(evidence.tensors), evidence.drawn
+    index = {name: i for i, name in enumerate(names)}
+    flow, proved, shown_inert = _proof(evidence, index)
+    if flow.unknown:
+        notes.append(
+            f"No rule is known for {_listed(flow.unknown)}: what feeds it was taken to have a "
+            "fixed scale, so symmetries that pass through it are not proved."
+        )
+    without = inert(drawn) if drawn else shown_inert
+    certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
+    light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
+    vectors = readable(proved, {index[name] for name in without}, light)
+    if drawn:
+        vectors = _with_single(vectors, evidence, without, notes)
+    found = []
+    for vector in vectors:
+        symmetry = _symmetry(vector, names, vector in certain, drawn, evidence.own_epsilon)
+        if symmetry.defect is None or symmetry.defect <= ZERO:
+            found.append(symmetry)
+        else:
+            notes.append(
+                "The graph shows, and the measurement denies, that the outputs do not change with "
+                f"{_listed(symmetry.exponents)}; it is left out."
+            )
+    if drawn and evidence.program is not None:
+        notes += _scaled_note(found, evidence)
+    found += [
+        Symmetry("inert", {name: Fraction(1)}, proved={index[name]: Fraction(1)} in certain)
+        for name in names
+        if name in without
+    ]
+    rank = len(found)
+    outputs = [value.degree for value in flow.outputs if value.degree is not None]
+    scaled = homogeneous(flow.constraints.rows, outputs, proved, len(names))
+    if scaled is not None:
+        vector, degree = scaled
+        exponents = {names[i]: v for i, v in vector.items() if names[i] not in without}
+        if exponents:
+            found.append(Symmetry("homogeneous", exponents, degree=degree))
+    return sorted(found, key=_order), rank, flow.absorbed
+
+
+def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vector], set[str]]:
+    """Degrees, the null space of their constraints, and biases that are forgotten."""
+    if evidence.program is None:
+        return Flow(), [], set()
+    aliases = evidence.aliases
+    flow = propagate(evidence.program, {alias: index[own] for alias, own in aliases.items()})
+    rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
+    shown = {aliases[name] for name in forgotten_biases(evidence.program)}
+    return flow, null_space(rows, len(index)), shown
+
+
+def _symmetry(
+    vector: Vector,
+    names: Sequence[str],
+    proved: bool,
+    drawn: Sequence[Sample],
+    own_epsilon: Sequence[Sample],
+) -> Symmetry:
+    exponents = {names[i]: v for i, v in vector.items()}
+    kind = "scale-invariant" if len({v > 0 for v in vector.values()}) == 1 else "rescaling"
+    if not drawn:
+        return Symmetry(kind, exponents, proved=proved)
+    numbers = {name: float(value) for name, value in exponents.items()}
+    own = defect(own_epsilon, numbers) if own_epsilon else None
+    return Symmetry(kind, exponents, proved=proved, defect=defect(drawn, numbers), own_defect=own)
+
+
+def _scaled_note(found: Sequence[Symmetry], evidence: Evidence) -> list[str]:
+    """Scale along a mixture of all symmetries at once; a sentence if the outputs move."""
+    total: dict[str, Fraction] = {}
+    for i, symmetry in enumerate(found):
+        for name, value in symmetry.exponents.items():
+            total[name] = total.get(name, Fraction(0)) + (-1) ** i * value
+    exponents = {name: int(value) for name, value in total.items() if value}
+    change = _change(evidence, exponents)
+    if change <= ZERO:
+        return []
+    return [f"Scaled by powers of two along all symmetries, the outputs moved by {change:.1e}."]
+
+
+def _with_single(
+    vectors: list[Vector], evidence: Evidence, without: set[str], notes: list[str]
+) -> list[Vector]:
+    """Add tensors that the samples show invariant by themselves, where the proof does not."""
+    missed = []
+    known = Span(vectors)
+    for i, name in enumerate(evidence.tensors):
+        single: Vector = {i: Fraction(1)}
+        if name in without or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
+            continue
+        # A bounded nonlinearity can look unbounded near the weights that were drawn.
+        if evidence.program is not None and _change(evidence, {name: _FAR}) > ZERO:
+            continue
+        missed.append(name)
+        vectors = readable([*vectors, single], ())
+        known = Span(vectors)
+    if missed:
+        notes.append(f"Measured, and not proved: {_listed(missed)} scale-invariant.")
+    return vectors
+
+
+def _change(evidence: Evidence, exponents: Mapping[str, int]) -> float:
+    assert evidence.program is not None
+    return change_when_scaled(
+        evidence.program, evidence.tensors, evidence.aliases, evidence.inputs, exponents
+    )
+
+
+def _order(symmetry: Symmetry) -> tuple[int, int]:
+    kinds = ("scale-invariant", "rescaling", "inert", "homogeneous")
+    return kinds.index(symmetry.kind), len(symmetry.exponents)
+
+
+def _listed(names: Iterable[str]) -> str:
+    given = list(names)
+    shown = ", ".join(f"`{name}`" for name in given[:4])
+    return shown + (f" and {len(given) - 4} more" if len(given) > 4 else "")
