@@ -128,10 +128,11 @@ class _Interpreter:
         call = Call(name, arguments, self.flow.constraints, cause)
         tensors = flat(list(arguments.values()))
         degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
-        if degree is None and tensors and all(v.degree is not None for v in tensors):
-            if name in SPECIAL:  # a rule that looked for an argument by another name
-                self._unknown(name, tensors)
-                degree = FREE
+        somewhere = bool(tensors) and all(v.degree is not None for v in tensors)
+        if name in SPECIAL and degree is None and somewhere:
+            # Its rule looked for an argument that has another name here.
+            self._unknown(name, tensors)
+            degree = FREE
         self._note_absorbed(tensors, degree, node)
         return degree
 
