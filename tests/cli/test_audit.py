@@ -264,7 +264,7 @@ main(["audit", "models.py:Net", "--input", "8,3", "--json"])
         ("models.py:raising", 1, "'models.py:raising' raised RuntimeError: No luck."),
         ("models.py:leaving", 1, "'models.py:leaving' raised SystemExit: usage: train.py."),
         ("models.py:refusing", 2, "Not today."),
-        ("models.py:lazy", None, "ninitialized"),
+        ("models.py:lazy", 2, "of a lazy module has no shape yet. Run the model once"),
         ("broken.py:f", 1, "Importing 'broken.py' raised SyntaxError: '[' was never closed"),
         ("broken:f", 1, "Importing 'broken' raised SyntaxError: '[' was never closed"),
         ("needy.py:f", 1, "Importing 'needy.py' raised ModuleNotFoundError: No module named 'no_"),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from etaeff.symmetry._basis import Span, homogeneous, readable
+from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._measure import ZERO, Sample, change_when_scaled, defect, inert
 from etaeff.symmetry._nullspace import Vector, null_space
 from etaeff.symmetry._propagate import Flow, propagate
@@ -26,7 +26,7 @@ class Evidence:
         tensors: Parameters by their first name.
         aliases: First name of every name.
         inputs: Flat inputs.
-        program: The traced model; `None` if it cannot be traced.
+        graph: The traced model; `None` if it cannot be traced.
         drawn: Samples with every ε taken away; none if nothing was measured.
         own_epsilon: Samples with the model's own ε.
     """
@@ -34,15 +34,13 @@ class Evidence:
     tensors: Mapping[str, Tensor]
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
-    program: torch.export.ExportedProgram | None
+    graph: Graph | None
     drawn: Sequence[Sample]
     own_epsilon: Sequence[Sample]
 
 
-def found_symmetries(
-    evidence: Evidence, notes: list[str]
-) -> tuple[list[Symmetry], int, Mapping[int, list[tuple[str, str]]]]:
-    """The symmetries, their rank, and where the scale of each parameter ends.
+def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetry], int, Flow]:
+    """The symmetries, their rank, and what propagation found.
 
     Args:
         evidence: What is known.
@@ -59,7 +57,7 @@ def found_symmetries(
     without = inert(drawn) if drawn else shown_inert
     certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
-    vectors = readable(proved, {index[name] for name in without}, light)
+    vectors = shown = readable(proved, {index[name] for name in without}, light)
     if drawn:
         vectors = _with_single(vectors, evidence, without, notes)
     found = []
@@ -72,7 +70,7 @@ def found_symmetries(
                 "The graph shows, and the measurement denies, that the outputs do not change with "
                 f"{_listed(symmetry.exponents)}; it is left out."
             )
-    if drawn and evidence.program is not None:
+    if drawn and evidence.graph is not None:
         notes += _scaled_note(found, evidence)
     found += [
         Symmetry("inert", {name: Fraction(1)}, proved={index[name]: Fraction(1)} in certain)
@@ -81,23 +79,23 @@ def found_symmetries(
     ]
     rank = len(found)
     outputs = [value.degree for value in flow.outputs if value.degree is not None]
-    scaled = homogeneous(flow.constraints.rows, outputs, proved, len(names))
+    scaled = homogeneous(flow.constraints.rows, outputs, shown, len(names))
     if scaled is not None:
         vector, degree = scaled
         exponents = {names[i]: v for i, v in vector.items() if names[i] not in without}
         if exponents:
             found.append(Symmetry("homogeneous", exponents, degree=degree))
-    return sorted(found, key=_order), rank, flow.absorbed
+    return sorted(found, key=_order), rank, flow
 
 
 def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vector], set[str]]:
     """Degrees, the null space of their constraints, and biases that are forgotten."""
-    if evidence.program is None:
+    if evidence.graph is None:
         return Flow(), [], set()
     aliases = evidence.aliases
-    flow = propagate(evidence.program, {alias: index[own] for alias, own in aliases.items()})
+    flow = propagate(evidence.graph, {alias: index[own] for alias, own in aliases.items()})
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
-    shown = {aliases[name] for name in forgotten_biases(evidence.program)}
+    shown = {aliases[name] for name in forgotten_biases(evidence.graph)}
     return flow, null_space(rows, len(index)), shown
 
 
@@ -141,7 +139,7 @@ def _with_single(
         if name in without or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
             continue
         # A bounded nonlinearity can look unbounded near the weights that were drawn.
-        if evidence.program is not None and _change(evidence, {name: _FAR}) > ZERO:
+        if evidence.graph is not None and _change(evidence, {name: _FAR}) > ZERO:
             continue
         missed.append(name)
         vectors = readable([*vectors, single], ())
@@ -152,9 +150,9 @@ def _with_single(
 
 
 def _change(evidence: Evidence, exponents: Mapping[str, int]) -> float:
-    assert evidence.program is not None
+    assert evidence.graph is not None
     return change_when_scaled(
-        evidence.program, evidence.tensors, evidence.aliases, evidence.inputs, exponents
+        evidence.graph, evidence.tensors, evidence.aliases, evidence.inputs, exponents
     )
 
 

@@ -1,20 +1,26 @@
 """The audit: every scaling symmetry of a model, proved on its graph and measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.utils._pytree as pytree
-from torch import Tensor, nn
+from torch import nn
 
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 from etaeff.symmetry._assemble import Evidence, found_symmetries
+from etaeff.symmetry._eager import difference_elsewhere, eager
 from etaeff.symmetry._effects import parameter_reports
+from etaeff.symmetry._float64 import Run, runner
 from etaeff.symmetry._granularity import finest_block
+from etaeff.symmetry._graph import Graph
+from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
 from etaeff.symmetry._measure import Sample, measured_rank, samples
 from etaeff.symmetry._report import Audit, Symmetry
-from etaeff.symmetry._trace import described, eager, first_line, trace, unchanged
+from etaeff.symmetry._restore import unchanged
+from etaeff.symmetry._trace import dispatch_log, export
+from etaeff.symmetry._words import described, told_in_line
 
 _CHECKS = 2  # backward passes of the measurement, beside one with the model's own ε
 
@@ -70,46 +76,116 @@ def audit(
     References:
         van Laarhoven 2017 for scale invariance under normalisation; `docs/audit.md`.
     """
-    model = _unwrapped(model)
-    tensors, aliases = _names(model)
-    _check(tensors)
-    kwargs = kwargs or {}
-    if measure is None:
-        measure = not any(p.is_meta for p in tensors.values())
-    count = (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
-    inputs = pytree.tree_leaves((tuple(args), dict(kwargs)))
-    with unchanged(model):
-        model.train(training)
-        program, reason = trace(model, args, kwargs)
-        run = program if program is not None else eager(model, args, kwargs)
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise UsageError(f"`seed` must be a whole number from 0, got {seed!r}.")
+    with torch.inference_mode(False), torch.enable_grad():
+        return _audit(model, args, kwargs, measure, discover, training, seed)
+
+
+def _audit(
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any] | None,
+    measure: bool | None,
+    discover: bool,
+    training: bool,
+    seed: int,
+) -> Audit:
+    model = checked_model(model)
+    args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
+    tensors, aliases = parameters_by_name(model)
+    on_meta = next((name for name, p in tensors.items() if p.is_meta), None)
+    if measure and on_meta is not None:
+        raise UsageError(
+            f"Parameter {on_meta!r} is on the meta device and has no numbers to measure. Leave "
+            "`measure` out, or create the model on a real device."
+        )
+    measure = on_meta is None if measure is None else measure
+    if discover and not measure:
+        raise UsageError(
+            "`discover` finds symmetries by measuring. Leave it out for a proof alone."
+        )
     notes: list[str] = []
-    if program is None:
-        notes.append(f"It could not be traced, so nothing is proved. {reason}")
-    try:
-        drawn = samples(run, tensors, aliases, inputs, count=count, seed=seed)
-        count = min(count, 1) if program is not None else 0
-        own_epsilon = samples(
-            run, tensors, aliases, inputs, count=count, seed=seed, own_epsilon=True
+    inputs = pytree.tree_leaves((args, kwargs))
+    drawn: list[Sample] = []
+    own_epsilon: list[Sample] = []
+    with unchanged(model):
+        torch.manual_seed(seed)
+        model.train(training)
+        graph, run, tracer = _traced(model, args, kwargs, notes)
+        count = (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
+        try:
+            drawn = samples(run(False), tensors, aliases, inputs, count=count, seed=seed)
+            count = min(count, 1) if graph is not None else 0
+            own_epsilon = samples(run(True), tensors, aliases, inputs, count=count, seed=seed)
+        except Exception as error:
+            drawn, own_epsilon = [], []
+            notes.append(
+                f"It could not be measured on {described(args, kwargs)}: {told_in_line(error)}"
+            )
+    if graph is None and not drawn:
+        raise UsageError(
+            f"Nothing can be said of {type(model).__name__}: it was neither traced nor measured. "
+            + " ".join(notes)
         )
-    except Exception as error:
-        drawn, own_epsilon = [], []
-        notes.append(
-            f"It could not be measured: {type(error).__name__} on {described(args, kwargs)}: "
-            f"{first_line(error)}"
-        )
-    evidence = Evidence(tensors, aliases, inputs, program, drawn, own_epsilon)
-    symmetries, rank, absorbed = found_symmetries(evidence, notes)
+    evidence = Evidence(tensors, aliases, inputs, graph, drawn, own_epsilon)
+    symmetries, rank, flow = found_symmetries(evidence, notes)
     if drawn and discover:
         seen = measured_rank(drawn)[0]
         notes.append(
             f"The samples alone have a null space of dimension {seen}, and these symmetries "
             f"{rank}: the proof missed {'none' if seen == rank else seen - rank}."
         )
+    if graph is not None and not flow.outputs:
+        raise UsageError(
+            f"{type(model).__name__} returns no real or complex tensor on "
+            f"{described(args, kwargs)}, so nothing can be said of its weights. An audit needs "
+            "outputs, such as logits or a loss."
+        )
     blocks = _blocks(symmetries, drawn)
-    reports = parameter_reports(tensors, symmetries, blocks, absorbed)
+    ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
+    complete = graph is not None and not flow.unknown
+    reports = parameter_reports(tensors, symmetries, blocks, ends, complete=complete)
     return Audit(
-        type(model).__name__, tuple(symmetries), blocks, reports, tuple(notes), rank, dict(tensors)
+        type(model).__name__,
+        tuple(symmetries),
+        blocks,
+        reports,
+        tuple(notes),
+        rank,
+        tracer,
+        dict(tensors),
     )
+
+
+def _traced(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[str]
+) -> tuple[Graph | None, Callable[[bool], Run], str]:
+    """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
+    graph, failure = export(model, args, kwargs)
+    if graph is not None:
+        return graph, _runner_of(graph), "torch.export"
+    graph, reason = dispatch_log(model, args, kwargs)
+    if graph is not None:
+        try:
+            reason = difference_elsewhere(model, args, kwargs, graph)
+        except Exception as error:
+            notes.append(f"The log could not be compared with the model: {told_in_line(error)}")
+    if graph is not None and not reason:
+        notes.append(
+            f"torch.export cannot trace it ({failure}), so the operators were logged as they ran: "
+            "what is proved holds for the path through the model that these inputs took."
+        )
+        return graph, _runner_of(graph), "dispatch log"
+    notes.append(
+        f"It could not be traced, so nothing is proved. torch.export: {failure} A log of the "
+        f"operators: {reason}"
+    )
+    return None, lambda own_epsilon: eager(model, args, kwargs), "none"
+
+
+def _runner_of(graph: Graph) -> Callable[[bool], Run]:
+    return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
 
 
 def _blocks(found: Sequence[Symmetry], drawn: Sequence[Sample]) -> tuple[Block, ...]:
@@ -123,41 +199,3 @@ def _blocks(found: Sequence[Symmetry], drawn: Sequence[Sample]) -> tuple[Block, 
         taken |= set(names)
         blocks.append(finest_block(drawn, names) if drawn else Block(names))
     return tuple(blocks)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside wrappers of compilation and data parallelism."""
-    kind = type(model).__name__
-    if kind == "FullyShardedDataParallel":
-        raise UsageError(
-            "FullyShardedDataParallel (FSDP1) holds flattened shards, which have no channels. "
-            "Audit the model before it is wrapped."
-        )
-    if kind == "OptimizedModule":
-        return _unwrapped(model._orig_mod)  # type: ignore[arg-type]
-    if kind in ("DistributedDataParallel", "DataParallel"):
-        return _unwrapped(model.module)  # type: ignore[arg-type]
-    return model
-
-
-def _names(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Parameters by their first name, and the first name of every name."""
-    first: dict[int, str] = {}
-    aliases = {}
-    tensors = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        own = first.setdefault(id(parameter), name)
-        aliases[name] = own
-        tensors[own] = parameter.detach()
-    return tensors, aliases
-
-
-def _check(tensors: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise UsageError(
-                f"Parameter {name!r} is {str(tensor.dtype).removeprefix('torch.')}; only real "
-                "numbers can be audited."
-            )
-        if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
-            raise UsageError(f"Parameter {name!r} holds NaN or infinity; nothing can be measured.")

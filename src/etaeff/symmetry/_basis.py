@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from etaeff.symmetry._nullspace import Vector, integers, null_space, sparsest
+from etaeff.symmetry._nullspace import Vector, integers, null_space, shortened, sparsest
 
 
 def readable(
@@ -81,8 +81,7 @@ def homogeneous(
     for vector in sorted(space, key=len):
         degree = sum((outputs[0].get(i, Fraction(0)) * v for i, v in vector.items()), Fraction(0))
         if degree:
-            shortest = sparsest([*symmetries, vector])[-1]
-            whole = integers(shortest)
+            whole = integers(shortened(vector, symmetries))
             total = sum((outputs[0].get(i, Fraction(0)) * v for i, v in whole.items()), Fraction(0))
             if total < 0:
                 whole, total = {i: -v for i, v in whole.items()}, -total

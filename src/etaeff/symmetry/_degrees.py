@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 # is zero everywhere: whatever one wants.
 Degree: TypeAlias = Mapping[int, Fraction] | None
 
+_LONG: Final = 8  # unknowns; longer ones would make the cost of a deep network quadratic
 FREE: Final[Degree] = MappingProxyType({})  # degree zero: inputs and nonzero constants
 
 
@@ -36,7 +37,7 @@ class Constraints:
         """Demand that `degree` is zero."""
         if not degree:
             return
-        leading = next(iter(degree.values()))
+        leading = degree[min(degree)]
         row = {index: value / leading for index, value in degree.items()}
         key = frozenset(row.items())
         if key not in self._seen:
@@ -45,15 +46,15 @@ class Constraints:
             self.causes.append(cause)
 
     def agree(self, degrees: Iterable[Degree], cause: str) -> Degree:
-        """Demand that all degrees are one, and return the shortest form of it."""
+        """Demand that all degrees are one, and return it: the first form, unless that is long."""
         given = [degree for degree in degrees if degree is not None]
         if not given:
             return None
-        shortest = min(given, key=len)
+        kept = given[0] if len(given[0]) <= _LONG else min(given, key=len)
         for degree in given:
-            if degree is not shortest:
-                self.vanish(plus(degree, shortest, -1), cause)
-        return shortest
+            if degree is not kept:
+                self.vanish(plus(degree, kept, -1), cause)
+        return kept
 
 
 def plus(left: Degree, right: Degree, factor: int | Fraction = 1) -> Degree:
@@ -75,6 +76,8 @@ def plus(left: Degree, right: Degree, factor: int | Fraction = 1) -> Degree:
 def times(degree: Degree, factor: int | float | Fraction) -> Degree:
     """The degree of a power."""
     exact = Fraction(factor).limit_denominator(10**6)
-    if degree is None or not exact:
-        return FREE if degree is not None else None
+    if not exact:
+        return FREE
+    if degree is None:
+        return None
     return {index: exact * value for index, value in degree.items()}

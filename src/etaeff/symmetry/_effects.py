@@ -38,14 +38,26 @@ def parameter_reports(
     tensors: Mapping[str, Tensor],
     symmetries: Sequence["Symmetry"],
     blocks: Sequence[Block],
-    absorbed: Mapping[int, list[tuple[str, str]]],
+    ends: Mapping[str, Sequence[tuple[str, str]]],
+    *,
+    complete: bool,
 ) -> dict[str, Parameter]:
-    """A report for each parameter, by name."""
+    """A report for each parameter, by name.
+
+    Args:
+        tensors: The parameters.
+        symmetries: Those that were found.
+        blocks: Scale-invariant blocks.
+        ends: Path and class of the modules in which the scale of a parameter ends.
+        complete: Whether the proof saw every operator, and so missed no symmetry.
+    """
     reports = {}
     block_of = {name: block for block in blocks for name in block.names}
-    for i, (name, tensor) in enumerate(tensors.items()):
+    for name, tensor in tensors.items():
         own = [s for s in symmetries if name in s.exponents and s.kind != "homogeneous"]
-        group, effect, why = _effect(name, own, block_of.get(name), absorbed.get(i, []))
+        group, effect, why = _effect(name, own, block_of.get(name), ends)
+        if not own and not complete:
+            why = "no scaling of it was found that leaves the outputs unchanged."
         reports[name] = Parameter(name, tuple(tensor.shape), group, effect, why)
     return reports
 
@@ -54,19 +66,20 @@ def _effect(
     name: str,
     own: Sequence["Symmetry"],
     block: Block | None,
-    absorbed: Sequence[tuple[str, str]],
+    ends: Mapping[str, Sequence[tuple[str, str]]],
 ) -> tuple[str, str, str]:
     kinds = {s.kind for s in own}
     if "inert" in kinds:
         return "inert", "does nothing (inert)", "it has no effect on the outputs."
     if "scale-invariant" in kinds:
-        feeds = _fed(absorbed)
         if block is not None and len(block.names) == 1:
+            feeds = _fed(ends[name])
             why = f"it feeds {feeds}." if feeds else "the outputs do not change with its scale."
         else:
             joint = next(s for s in own if s.kind == "scale-invariant")
             others = [n for n in joint.exponents if n != name]
             why = f"the outputs do not change when it is scaled together with {_some(others)}"
+            feeds = _fed([end for n in joint.exponents for end in ends[n]])
             why += f", before {feeds}." if feeds else "."
         return "scale-invariant", "sets the effective learning rate", why
     if "rescaling" in kinds:

@@ -1,18 +1,24 @@
 """A traced model run in float64, with its ε taken away and its chance switched off."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._special import EPSILON
+from etaeff.symmetry._weights import Lazy
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
 _REAL: Final = (torch.float16, torch.bfloat16, torch.float32)
 _CONSTANT_ADDED: Final = {"add", "add_"}
 _CLAMPED: Final = {"clamp", "clamp_", "clamp_min", "clamp_min_"}
-_CHANCE: Final = {"dropout", "dropout_", "feature_dropout", "alpha_dropout", "native_dropout"}
+_CHANCE: Final = {
+    f"{kind}dropout{place}"
+    for kind in ("", "feature_", "alpha_", "feature_alpha_", "native_")
+    for place in ("", "_")
+}
 
 
 class Float64(fx.Interpreter):
@@ -28,6 +34,11 @@ class Float64(fx.Interpreter):
         super().__init__(module, garbage_collect_values=True)
         self.own_epsilon = own_epsilon
 
+    def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
+        """Arguments of a node, weights among them made now."""
+        found = super().map_nodes_to_values(args, n)
+        return fx.node.map_aggregate(found, lambda v: v.make() if isinstance(v, Lazy) else v)
+
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Constants in float64."""
         found = super().get_attr(target, args, kwargs)
@@ -37,6 +48,9 @@ class Float64(fx.Interpreter):
         """One operator, with its ε and types replaced."""
         if not isinstance(target, torch._ops.OpOverload):
             graphs = [a for a in args if isinstance(a, fx.GraphModule)]
+            if "cond" in str(target) and len(graphs) == 2:
+                chosen = Float64(graphs[0 if args[0] else 1], own_epsilon=self.own_epsilon)
+                return chosen.run(*args[3])
             if graphs:
                 inner = Float64(graphs[0], own_epsilon=self.own_epsilon)
                 position = args.index(graphs[0])
@@ -52,15 +66,29 @@ class Float64(fx.Interpreter):
         schema = [argument.name for argument in target._schema.arguments]
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
         changed = {key: self._replaced(name, key, value) for key, value in given.items()}
-        if "dropout_p" in changed:
-            changed["dropout_p"] = 0.0
-        position_only = [changed[key] for key in schema[: len(args)]]
-        return target(*position_only, **{k: changed[k] for k in kwargs})
+        for key in {"dropout_p", "dropout"} & changed.keys():  # of attention, of an LSTM
+            changed[key] = 0.0
+        if name in ("rrelu", "rrelu_"):  # whose slopes are drawn
+            changed["training"] = False
+        if name == "rms_norm" and changed.get("eps") is None:  # its type's own
+            changed["eps"] = self._own_rms_epsilon() if self.own_epsilon else TINY
+        positional = [changed.pop(key) for key in schema[: len(args)]]
+        return fx.node.map_aggregate(target(*positional, **changed), _wide)
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One operator; which one it is is remembered."""
+        self._node = n
+        return super().run_node(n)
+
+    def _own_rms_epsilon(self) -> float:
+        given = self._node.args[0]
+        dtype = given.meta["val"].dtype if isinstance(given, fx.Node) else torch.float32
+        return float(torch.finfo(dtype).eps)
 
     def _replaced(self, name: str, key: str, value: Any) -> Any:
         if isinstance(value, torch.dtype):
             return torch.float64 if value in _REAL else value
-        if key == "padding_idx":
+        if key == "padding_idx" and name == "embedding":
             return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
             return value
@@ -72,37 +100,52 @@ class Float64(fx.Interpreter):
         return value
 
 
-def runner(
-    program: torch.export.ExportedProgram, *, own_epsilon: bool
-) -> Callable[[Mapping[str, Tensor], Sequence[Any]], list[Tensor]]:
+Run: TypeAlias = Callable[[Mapping[str, Lazy], Sequence[Any]], list[Tensor]]
+
+
+def runner(graph: Graph, *, own_epsilon: bool) -> Run:
     """The model as a function of its parameters (by name) and its flat inputs.
 
     It returns the outputs that hold real numbers. Buffers are as they were when it was traced.
     """
-    signature = program.graph_signature
-    interpreter = Float64(program.graph_module, own_epsilon=own_epsilon)
-    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    interpreter = Float64(graph.module, own_epsilon=own_epsilon)
+    places = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
+    rewritten = {
+        str(node.args[0])
+        for node in graph.module.graph.nodes
+        if node.op == "call_function" and is_in_place(node)
+    }
 
-    def run(parameters: Mapping[str, Tensor], inputs: Sequence[Any]) -> list[Tensor]:
+    def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
         waiting = iter(inputs)
         values = []
-        for node in placeholders:
-            if node.name in signature.inputs_to_parameters:
-                values.append(parameters[signature.inputs_to_parameters[node.name]])
-            elif node.name in signature.inputs_to_buffers:
-                values.append(_stored(program, signature.inputs_to_buffers[node.name]))
-            elif node.name in signature.inputs_to_lifted_tensor_constants:
-                name = signature.inputs_to_lifted_tensor_constants[node.name]
-                values.append(double(program.constants[name]))
+        for place in places:
+            if place in graph.parameters:
+                weight = parameters[graph.parameters[place]]
+                values.append(weight.make() if place in rewritten else weight)
+            elif place in graph.constants:
+                values.append(double(graph.constants[place]))
             else:
                 values.append(double(next(waiting)))
         found = interpreter.run(*values)
         interpreter.args_iter = iter(())  # it would hold the weights until the next run
         flat = found if isinstance(found, list | tuple) else [found]
-        outputs = flat[len(signature.buffers_to_mutate) :]
-        return [v for v in outputs if isinstance(v, Tensor) and v.is_floating_point()]
+        outputs = flat[graph.written :]
+        return real([v for v in outputs if isinstance(v, Tensor)])
 
     return run
+
+
+def real(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Those that hold real numbers, and the parts of complex ones."""
+    parts = [torch.view_as_real(v) if v.is_complex() else v for v in tensors]
+    return [v for v in parts if v.is_floating_point()]
+
+
+def is_in_place(node: fx.Node) -> bool:
+    """Whether an operator writes into its first argument."""
+    name = str(node.target).partition(".")[2].partition(".")[0]
+    return name.endswith("_") and not name.endswith("__") and bool(node.args)
 
 
 def double(value: Any) -> Any:
@@ -116,6 +159,12 @@ def double(value: Any) -> Any:
     return value.detach().clone()
 
 
-def _stored(program: torch.export.ExportedProgram, name: str) -> Any:
-    held = program.state_dict.get(name)
-    return double(program.constants[name] if held is None else held)
+def _wide(value: Any) -> Any:
+    """A result in float64: what is made without a type has the default one."""
+    narrow = isinstance(value, Tensor) and value.dtype in _REAL
+    return value.to(torch.float64) if narrow else value
+
+
+def scaled(parameter: Tensor, factor: float) -> Lazy:
+    """A parameter in float64 times a number."""
+    return Lazy(lambda: double(parameter) * factor)

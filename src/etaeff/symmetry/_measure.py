@@ -5,23 +5,18 @@ any weights. So weights are shaken first: a bias that starts at zero would have 
 nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._float64 import double, runner
+from etaeff.symmetry._float64 import Run, double, runner, scaled
+from etaeff.symmetry._graph import Graph
+from etaeff.symmetry._weights import Weights
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
-_SHAKE: Final = 0.3  # of a tensor's own size
-_ROWS: Final = 2048  # that are multiplied at a time: an embedding is large
-_NEAR_ZERO: Final = 1e-3
-_SMALLEST: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
-
-
-Run: TypeAlias = Callable[[Mapping[str, Tensor], Sequence[Any]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -31,8 +26,8 @@ class Sample:
     The weights and gradients themselves are not kept: of a large model they would not fit.
 
     Attributes:
-        sums: By parameter name and axis, of the first two, a tensor (3, length of the axis):
-            ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖² of each slice.
+        sums: By parameter name and axis a tensor (3, length of the axis): ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖²
+            of each slice; the last from above where a weight is read more than once.
     """
 
     sums: Mapping[str, Sequence[Tensor]]
@@ -52,84 +47,47 @@ class Sample:
 
 
 def samples(
-    program: torch.export.ExportedProgram | Run,
+    run: Run,
     parameters: Mapping[str, Tensor],
     aliases: Mapping[str, str],
     inputs: Sequence[Any],
     *,
     count: int,
     seed: int,
-    own_epsilon: bool = False,
 ) -> list[Sample]:
     """Backward passes of random losses at shaken weights on varied inputs.
 
     Args:
-        program: The traced model, or one that runs by itself.
+        run: The model.
         parameters: By canonical name.
         aliases: Canonical name of every name, tied ones too.
         inputs: The flat inputs that it was traced with.
         count: How many.
         seed: Of the shakes, losses and inputs.
-        own_epsilon: Keep ε as the model has it.
     """
     generator = torch.Generator().manual_seed(seed)
-    run = program
-    if isinstance(run, torch.export.ExportedProgram):
-        run = runner(run, own_epsilon=own_epsilon)
     found = []
     for _ in range(count):
-        sums: dict[str, list[Tensor]] = {}
-        weights = {name: shaken(p, generator).requires_grad_() for name, p in parameters.items()}
-        for name, weight in weights.items():
-            weight.register_post_accumulate_grad_hook(_recorder(name, sums))
-        outputs = run(
-            {name: weights[own] for name, own in aliases.items()}, varied(inputs, generator)
-        )
+        weights = Weights(parameters, generator)
+        with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
+            outputs = run(
+                {name: weights.lazy(own) for name, own in aliases.items()},
+                varied(inputs, generator),
+            )
         losses = [
             (o * torch.randn(o.shape, generator=generator, dtype=torch.float64)).sum()
             for o in outputs
-            if o.requires_grad
+            if o.requires_grad and o.numel()
         ]
+        if parameters and not losses:
+            raise ValueError("no output can be differentiated by a parameter")
         if losses:
             torch.stack(losses).sum().backward()
-        for name in weights.keys() - sums.keys():  # what no output depends on
-            sums[name] = _sums(weights[name].detach(), torch.zeros((), dtype=torch.float64))
-        found.append(Sample({name: sums[name] for name in weights}))
+        found.append(Sample(weights.sums()))
+        if not all(bool(own[0].isfinite().all()) for own in found[-1].sums.values()):
+            raise ValueError("outputs or gradients are NaN or infinite")
         del weights, outputs, losses  # before the next ones are made
     return found
-
-
-def _recorder(name: str, sums: dict[str, list[Tensor]]) -> Callable[[Tensor], None]:
-    def record(weight: Tensor) -> None:
-        if weight.grad is not None:
-            sums[name] = _sums(weight.detach(), weight.grad)
-            weight.grad = None
-
-    return record
-
-
-def _sums(weight: Tensor, gradient: Tensor) -> list[Tensor]:
-    """`Sample.sums` of one parameter; a tensor without axes has one of length 1."""
-    gradient = gradient.expand_as(weight)
-    if weight.ndim < 2:
-        parts = [weight * gradient, weight.square(), gradient.square()]
-        return [torch.stack(parts).reshape(3, -1).cpu()]
-    rows, columns = [], torch.zeros(3, weight.shape[1], dtype=torch.float64)
-    for w, g in zip(weight.split(_ROWS), gradient.split(_ROWS), strict=True):
-        # First what lies beyond both axes, at once; the two sums are then of a small table.
-        products = [w * g, w.square(), g.square()]
-        table = torch.stack([p.flatten(2).sum(-1) if p.ndim > 2 else p for p in products])
-        rows.append(table.sum(2))
-        columns += table.sum(1)
-    return [torch.cat(rows, dim=1), columns]
-
-
-def shaken(parameter: Tensor, generator: torch.Generator) -> Tensor:
-    """The parameter in float64, with noise of a part of its own size."""
-    value = parameter.detach().to("cpu", torch.float64, copy=True)
-    size = float(value.norm()) / max(value.numel(), 1) ** 0.5
-    noise = torch.randn(value.shape, generator=generator)  # chance needs no more than float32
-    return value.add_(noise, alpha=_SHAKE * (size if size > _NEAR_ZERO else _SMALLEST))
 
 
 def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
@@ -196,7 +154,7 @@ def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
 
 
 def change_when_scaled(
-    program: torch.export.ExportedProgram,
+    graph: Graph,
     parameters: Mapping[str, Tensor],
     aliases: Mapping[str, str],
     inputs: Sequence[Any],
@@ -207,15 +165,12 @@ def change_when_scaled(
     With every ε at 1e-30; powers of two are exact, so that a symmetry changes no bit, unless a
     sum meets ε.
     """
-    run = runner(program, own_epsilon=False)
-    own = {name: double(p) for name, p in parameters.items()}
+    run = runner(graph, own_epsilon=False)
     found = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for moved in (False, True):
+        for factors in ({}, {name: 2.0**exponent for name, exponent in exponents.items()}):
             torch.manual_seed(0)  # the same chance in both, such as stochastic depth
-            if moved:
-                for name, exponent in exponents.items():
-                    own[name] *= 2.0**exponent
+            own = {name: scaled(p, factors.get(name, 1.0)) for name, p in parameters.items()}
             found.append(run({n: own[c] for n, c in aliases.items()}, list(inputs)))
     worst = 0.0
     for old, new in zip(*found, strict=True):

@@ -22,6 +22,7 @@ def null_space(rows: Sequence[Mapping[int, Fraction]], columns: int) -> list[Vec
     from sympy.polys.matrices import DomainMatrix
     from sympy.polys.matrices.sdm import SDM
 
+    rows = [row for row in rows if row]
     if not rows:
         return [{i: Fraction(1)} for i in range(columns)]
     entries = {
@@ -72,7 +73,16 @@ def sparsest(
     return [integers(v) for v in vectors]
 
 
-def _shortened(vector: Vector, other: Vector, light: frozenset[int]) -> Vector:
+def shortened(vector: Vector, others: Sequence[Vector]) -> Vector:
+    """A vector made shorter by multiples of others, one after another until none helps."""
+    while True:
+        best = min((_shortened(vector, other) for other in others), key=_cost, default=vector)
+        if _cost(best) >= _cost(vector):
+            return vector
+        vector = best
+
+
+def _shortened(vector: Vector, other: Vector, light: frozenset[int] = frozenset()) -> Vector:
     """The best of `vector` − c · `other`."""
     best = vector
     for c in {vector[i] / other[i] for i in vector.keys() & other.keys()}:
@@ -86,7 +96,7 @@ def _shortened(vector: Vector, other: Vector, light: frozenset[int]) -> Vector:
     return best
 
 
-def _cost(vector: Vector, light: frozenset[int]) -> tuple[int, int, int, int]:
+def _cost(vector: Vector, light: frozenset[int] = frozenset()) -> tuple[int, int, int, int]:
     """How hard a vector is to read; of equals, that of later parameters is taken.
 
     Those are what writes into a residual stream, rather than what feeds the writers.

@@ -3,16 +3,22 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final
 
 import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus
+from etaeff.symmetry._float64 import is_in_place
+from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._rules import INDEXED, KINDS
 from etaeff.symmetry._special import SPECIAL, Call, Value, flat
 
-_PYTHON: Final = {"getitem", "sym_size", "sym_numel"}
+_ENDING: Final = frozenset(
+    """batch_norm instance_norm layer_norm group_norm rms_norm mul multiply div divide true_divide
+    mul_ div_""".split()  # noqa: SIM905
+)
 
 
 @dataclass
@@ -33,32 +39,24 @@ class Flow:
     absorbed: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
 
 
-def propagate(program: torch.export.ExportedProgram, parameters: Mapping[str, int]) -> Flow:
-    """Degrees of everything in `program`.
+def propagate(graph: Graph, parameters: Mapping[str, int]) -> Flow:
+    """Degrees of everything in `graph`.
 
     Args:
-        program: A traced model.
+        graph: A traced model.
         parameters: Index of each parameter by every name that it has; tied names share one.
     """
     flow = Flow()
-    signature = program.graph_signature
     inputs = []
-    for node in program.graph.nodes:
+    for node in graph.module.graph.nodes:
         if node.op != "placeholder":
             continue
-        name = signature.inputs_to_parameters.get(node.name)
-        degree: Degree = FREE if name is None else _own(parameters, name)
+        name = graph.parameters.get(node.name)
+        degree: Degree = FREE if name is None else {parameters[name]: Fraction(1)}
         inputs.append(_value(node.meta.get("val"), degree))
-    results = _Interpreter(program.graph_module, flow).run(inputs)
-    mutated = len(signature.buffers_to_mutate)
-    flow.outputs = [value for value in flat(results[mutated:]) if value.floating]
+    results = _Interpreter(graph.module, flow).run(inputs)
+    flow.outputs = [value for value in flat(results[graph.written :]) if value.floating]
     return flow
-
-
-def _own(parameters: Mapping[str, int], name: str) -> Degree:
-    from fractions import Fraction
-
-    return {parameters[name]: Fraction(1)}
 
 
 class _Interpreter:
@@ -133,7 +131,7 @@ class _Interpreter:
             # Its rule looked for an argument that has another name here.
             self._unknown(name, tensors)
             degree = FREE
-        self._note_absorbed(tensors, degree, node)
+        self._note_absorbed(name, arguments, degree, node)
         return degree
 
     def _by_kind(self, name: str, call: Call, tensors: list[Value]) -> Degree:
@@ -164,14 +162,20 @@ class _Interpreter:
         for value in tensors:
             self.flow.constraints.vanish(value.degree, f"{name}, which has no rule")
 
-    def _note_absorbed(self, tensors: list[Value], degree: Degree, node: fx.Node) -> None:
-        before = {index for value in tensors for index in value.degree or ()}
+    def _note_absorbed(
+        self, name: str, arguments: Mapping[str, Any], degree: Degree, node: fx.Node
+    ) -> None:
+        """Remember whose scale ends here: in a normalisation, or as a product's factors cancel."""
+        if name not in _ENDING:
+            return
+        given = [arguments["input"]] if "input" in arguments else list(arguments.values())
+        before = {index for value in flat(given) for index in value.degree or ()}
         for index in before - set(degree or ()):
             self.flow.absorbed.setdefault(index, []).append(_module_of(node))
 
     def _write_back(self, node: fx.Node, name: str, degree: Degree) -> None:
         """An operator in place changes what earlier nodes stand for."""
-        if not name.endswith("_") or name.endswith("__") or not node.args:
+        if not is_in_place(node):
             return
         changed = node.args[0]
         if not isinstance(changed, fx.Node) or not isinstance(self.values.get(changed), Value):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block
 from etaeff.symmetry._effects import Parameter
 from etaeff.symmetry._table import audit_line, audit_table
@@ -49,6 +49,8 @@ class Audit:
         parameters: What decay does to each parameter, by name.
         notes: Sentences: what could not be proved, what is missing, what was assumed.
         rank: Dimension of the symmetries, inert directions included, homogeneous ones not.
+        tracer: What the proof stands on: `"torch.export"`, `"dispatch log"` (the operators that
+            ran on these inputs), or `"none"`.
     """
 
     model: str
@@ -57,7 +59,8 @@ class Audit:
     parameters: Mapping[str, Parameter]
     notes: tuple[str, ...]
     rank: int
-    _tensors: Mapping[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    tracer: str = "torch.export"
+    _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         """A line: model, rank, symmetries by kind, blocks."""
@@ -88,7 +91,7 @@ class Audit:
         Raises:
             UsageError: If the audit was read from a file and has no model.
         """
-        if not self._tensors:
+        if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
         groups = {"scale-invariant": weight_decay, "other": weight_decay, "inert": 0.0}
         found = []
@@ -107,6 +110,7 @@ class Audit:
         return {
             "model": self.model,
             "rank": self.rank,
+            "tracer": self.tracer,
             "symmetries": [
                 {
                     "kind": s.kind,
@@ -135,7 +139,21 @@ class Audit:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Audit":
-        """The audit that `to_dict` wrote; without the model, so without `param_groups`."""
+        """The audit that `to_dict` wrote; without the model, so without `param_groups`.
+
+        Raises:
+            DataError: If the values are not an audit's.
+        """
+        try:
+            return cls._read(values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"These are not the values of an audit: {type(error).__name__}: {error}. They must "
+                "be what `Audit.to_dict` returned."
+            ) from None
+
+    @classmethod
+    def _read(cls, values: Mapping[str, Any]) -> "Audit":
         return cls(
             model=values["model"],
             symmetries=tuple(
@@ -158,4 +176,5 @@ class Audit:
             },
             notes=tuple(values["notes"]),
             rank=values["rank"],
+            tracer=values["tracer"],
         )

@@ -14,11 +14,19 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._graph import Graph
+
 _HIDDEN: Final = -1e4  # exp of this, or less, is zero
 
 
 class _HeardError(Exception):
     """The shift reaches an operator that does not forget it."""
+
+
+class _Hidden(NamedTuple):
+    """A shift of scores whose masked entries stay where they are: nothing to a softmax, only."""
+
+    shift: Tensor
 
 
 class _Place(NamedTuple):
@@ -42,10 +50,10 @@ class _Place(NamedTuple):
         return found
 
 
-def forgotten_biases(program: torch.export.ExportedProgram) -> set[str]:
+def forgotten_biases(graph: Graph) -> set[str]:
     """Names of parameters that the graph reads, and shows to have no effect."""
-    names = program.graph_signature.inputs_to_parameters
-    nodes = list(program.graph.nodes)
+    names = graph.parameters
+    nodes = list(graph.module.graph.nodes)
     order = {node: i for i, node in enumerate(nodes)}
     return {
         names[node.name]
@@ -84,9 +92,12 @@ def _after(node: fx.Node, shifts: dict[fx.Node, Any]) -> Any:
     reached = [i for i, found in enumerate(node.args) if found in shifts]
     if name not in _RULES or len(reached) != 1 or len(_nodes(node, shifts)) != 1:
         raise _HeardError
-    place = _Place(node, reached[0], shifts[node.args[reached[0]]])  # type: ignore[index]
-    if not isinstance(place.shift, Tensor):
+    shift = shifts[node.args[reached[0]]]  # type: ignore[index]
+    if isinstance(shift, _Hidden) and name in ("softmax", "_softmax"):
+        shift = shift.shift
+    if not isinstance(shift, Tensor):
         raise _HeardError
+    place = _Place(node, reached[0], shift)
     return _RULES[name](place)
 
 
@@ -161,18 +172,18 @@ def _divided(place: _Place) -> Tensor:
     return _multiplied(place)
 
 
-def _hidden(place: _Place) -> Tensor:
-    """A mask; what is filled in is nothing to the softmax that must follow."""
+def _hidden(place: _Place) -> _Hidden:
     value = place.argument(2)
     if place.position or not isinstance(value, int | float) or value > _HIDDEN:
         raise _HeardError
-    return place.shift.expand(place.meta.shape)
+    return _Hidden(place.shift.expand(place.meta.shape))
 
 
 def _matmul(place: _Place) -> Tensor:
     """Constant columns on the right, or rows on the left, stay so."""
     shift, shape = place.shift, place.meta.shape
-    if shift.ndim < 2 or len(shape) < 2:
+    other = place.argument(1 - place.position).meta.get("val")
+    if shift.ndim < 2 or other.ndim < 2:
         raise _HeardError
     free = -1 if place.position else -2
     everything = set(range(-len(shape), 0))
@@ -246,7 +257,7 @@ def _layer_norm(place: _Place) -> Tensor | None:
     return None
 
 
-_Rule: TypeAlias = Callable[[_Place], Tensor | list[Tensor] | None]
+_Rule: TypeAlias = Callable[[_Place], Tensor | _Hidden | list[Tensor] | None]
 _SHAPE_ONLY: Final = """view reshape _unsafe_view unflatten flatten transpose t permute unsqueeze
 squeeze movedim swapaxes expand select slice narrow split split_with_sizes chunk unbind"""
 _RULES: Final[dict[str, _Rule]] = {

@@ -1,78 +1,122 @@
-"""The graph of a model's forward pass in training mode, without running it on data."""
+"""Two tracers: `torch.export`, and where that fails a log of the operators that ran."""
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import torch
+import torch.fx.traceback as metadata
 import torch.utils._pytree as pytree
-from torch import Tensor, nn
+from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from etaeff.errors import UsageError
-from etaeff.symmetry._float64 import TINY
+from etaeff.symmetry._graph import Graph, of_program
+from etaeff.symmetry._input import copied, tensors_in
+from etaeff.symmetry._restore import unwritten
+from etaeff.symmetry._words import described, told_in_line
 
-_EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
+# Not about the model: the machine, or the installation.
+_ELSEWHERE: Final = (ImportError, OSError, MemoryError)
 
 
-def trace(
+def export(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[torch.export.ExportedProgram | None, str]:
-    """The exported program of `model` in the mode that it is in, or why there is none.
+) -> tuple[Graph | None, str]:
+    """The graph of every path through `model`, or why there is none.
 
     Raises:
         UsageError: If the model itself fails on these arguments, with its own error.
     """
-    with unchanged(model), _quiet():
+    with _quiet():
         try:
-            return torch.export.export(model, tuple(args), dict(kwargs), strict=False), ""
+            program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
+            return of_program(program), ""
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
+            failure = error
         try:
-            with torch.no_grad():
-                model(*args, **kwargs)
+            with torch.no_grad(), unwritten(model):
+                model(*copied(args), **copied(kwargs))
         except Exception as error:
             raise UsageError(
-                f"{type(model).__name__} fails on {described(args, kwargs)}: "
-                f"{type(error).__name__}: {first_line(error)}"
+                f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
             ) from error
-    return None, reason
+    if isinstance(failure, _ELSEWHERE):
+        raise failure
+    return None, told_in_line(failure)
 
 
-def eager(
+def dispatch_log(
     model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Callable[[Mapping[str, Tensor], Sequence[Any]], list[Tensor]]:
-    """A copy of `model` in float64 as a function of its parameters and flat inputs.
+) -> tuple[Graph | None, str]:
+    """The graph of the operators that ran on these arguments, or why there is none.
 
-    For models that cannot be traced. Dropout is off, and so is ε where a module holds it.
+    It holds for the path that they took through the model.
     """
-    own = copy.deepcopy(model).to("cpu", torch.float64)
-    for module in own.modules():
-        for name in _EPSILON_NAMES:
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, TINY)
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
-    _, shape = pytree.tree_flatten((tuple(args), dict(kwargs)))
+    values, shape = pytree.tree_flatten(copied((tuple(args), dict(kwargs))))
+    parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
+    buffers = {name: b.detach().clone() for name, b in model.named_buffers()}
 
-    def run(parameters: Mapping[str, Tensor], inputs: Sequence[Any]) -> list[Tensor]:
-        whole = [
-            v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in inputs
-        ]
-        positional, named = pytree.tree_unflatten(whole, shape)
-        found = torch.func.functional_call(own, dict(parameters), positional, named)
-        leaves = pytree.tree_leaves(found)
-        return [v for v in leaves if isinstance(v, Tensor) and v.is_floating_point()]
+    def forward(*flat: Any) -> list[Any]:
+        given = iter(flat)
+        state = {name: next(given) for name in (*parameters, *buffers)}
+        positional, named = pytree.tree_unflatten(list(given), shape)
+        found = torch.func.functional_call(model, state, positional, named)
+        return tensors_in(found)
 
-    return run
+    with _quiet(), metadata.preserve_node_meta(), _named_in_metadata(model):
+        try:
+            module = make_fx(forward, pre_dispatch=True, _error_on_data_dependent_ops=False)(
+                *parameters.values(), *(b.clone() for b in buffers.values()), *values
+            )
+        except _ELSEWHERE:
+            raise
+        except Exception as error:
+            return None, told_in_line(error)
+    places = [node.name for node in module.graph.nodes if node.op == "placeholder"]
+    split = len(parameters)
+    return Graph(
+        module,
+        dict(zip(places, parameters, strict=False)),
+        dict(zip(places[split:], buffers.values(), strict=False)),
+    ), ""
+
+
+@contextlib.contextmanager
+def _named_in_metadata(model: nn.Module) -> Iterator[None]:
+    """Every operator is told in which module it stands, as `torch.export` does."""
+    stack: list[tuple[str, str]] = []
+    paths = {module: path for path, module in model.named_modules()}
+
+    def tell() -> None:
+        metadata.current_meta["nn_module_stack"] = {path: (path, kind) for path, kind in stack}
+
+    def entered(module: nn.Module, _: Any) -> None:
+        stack.append((paths.get(module, ""), type(module).__name__))
+        tell()
+
+    def left(_module: nn.Module, _args: Any, _found: Any) -> None:
+        stack.pop()
+        tell()
+
+    hooks = nn.modules.module
+    handles = [
+        hooks.register_module_forward_pre_hook(entered),
+        hooks.register_module_forward_hook(left, always_call=True),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what export warns of and logs on its way to an exception, which we raise."""
+    """Without what tracers warn of and log on their way to an exception, which we raise."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -81,46 +125,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextlib.contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Put back modes, buffers, gradients and random states afterwards, also on errors."""
-    modes = {module: module.training for module in model.modules()}
-    buffers = {
-        name: b.detach().clone() for name, b in model.named_buffers() if b.device.type != "meta"
-    }
-    gradients = {p: p.grad for p in model.parameters()}
-    flags = {p: p.requires_grad for p in model.parameters()}
-    try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-        for name, buffer in model.named_buffers():
-            if name in buffers and not torch.equal(buffer, buffers[name]):
-                with torch.no_grad():
-                    buffer.copy_(buffers[name])
-        for parameter, gradient in gradients.items():
-            parameter.grad = gradient
-            parameter.requires_grad_(flags[parameter])
-
-
-def described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """The arguments of a call, tensors by their shapes."""
-    parts = [_shown(value) for value in args]
-    parts += [f"{name}={_shown(value)}" for name, value in kwargs.items()]
-    return f"({', '.join(parts)})"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no text"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
-    return type(value).__name__ if not isinstance(value, int | float | str) else repr(value)

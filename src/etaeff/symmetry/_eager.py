@@ -1,0 +1,82 @@
+"""A model that no tracer can follow, run as it is in float64."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+
+from etaeff.symmetry._float64 import TINY, Run, real, runner, scaled
+from etaeff.symmetry._graph import Graph
+from etaeff.symmetry._input import copied, tensors_in
+from etaeff.symmetry._weights import Lazy
+
+_NEARBY: Final = 1 + 1e-3
+_EQUAL: Final = 1e-9
+_EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
+
+
+def eager(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, own_epsilon: bool = False
+) -> Run:
+    """A copy of `model` in float64 as a function of its parameters and flat inputs.
+
+    Dropout is off, and so is ε where a module holds it.
+
+    Args:
+        model: The model.
+        args: Positional arguments, for their structure.
+        kwargs: Keyword arguments.
+        own_epsilon: Keep ε as the model has it.
+    """
+    own = copy.deepcopy(model).to("cpu", torch.float64)
+    for module in own.modules():
+        for name in () if own_epsilon else _EPSILON_NAMES:
+            alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
+            if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
+                setattr(module, name, TINY)
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+    _, shape = pytree.tree_flatten((tuple(args), dict(kwargs)))
+
+    def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
+        whole = [
+            v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in inputs
+        ]
+        positional, named = pytree.tree_unflatten(copied(whole), shape)
+        made = {name: weight.make() for name, weight in parameters.items()}
+        found = torch.func.functional_call(own, made, positional, named)
+        return real(tensors_in(found))
+
+    return run
+
+
+def difference_elsewhere(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], graph: Graph
+) -> str:
+    """Why a graph does not follow the model at other weights; nothing if it does.
+
+    It does not if the log missed a number, which the model took out of a tensor by way of NumPy.
+    """
+    inputs = pytree.tree_leaves((tuple(args), dict(kwargs)))
+    gaps = []
+    runs = (eager(model, args, kwargs, own_epsilon=True), runner(graph, own_epsilon=True))
+    with torch.no_grad():
+        for factor in (1.0, _NEARBY):
+            weights = {n: scaled(p, factor) for n, p in model.named_parameters()}
+            left, right = (run(weights, inputs) for run in runs)
+            pairs = zip(left, right, strict=True)
+            gaps.append(max((_gap(a, b) for a, b in pairs), default=0.0))
+    here, nearby = gaps
+    # What was computed in float32 parts them a little; chance, such as dropout, as far as here.
+    if nearby <= _EQUAL or nearby <= 100 * here:
+        return ""
+    return "at other weights it does not do what the model does."
+
+
+def _gap(left: Tensor, right: Tensor) -> float:
+    if not left.numel():
+        return 0.0
+    return float((left - right).abs().max() / left.abs().max().clamp_min(1e-300))

@@ -1,0 +1,149 @@
+"""What the audit is given: unwrapped, named, and checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+
+from etaeff.errors import UsageError
+
+
+def checked_model(model: object) -> nn.Module:
+    """The module inside wrappers of compilation and data parallelism.
+
+    Raises:
+        UsageError: If it is no module, or its parameters are not there yet or not any more.
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"An audit needs a torch.nn.Module; it was given {_kind(model)}.")
+    inner = _inner(model)
+    if inner:
+        return checked_model(getattr(model, inner))
+    for module in model.modules():
+        if "FullyShardedDataParallel" in _classes(module):
+            raise UsageError(
+                "FullyShardedDataParallel (FSDP1) holds flattened shards, which have no channels. "
+                "Audit the model before it is wrapped."
+            )
+    return model
+
+
+def checked_arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments of the forward pass."""
+    if isinstance(args, Tensor | str | bytes) or not isinstance(args, Sequence):
+        raise UsageError(
+            f"The arguments of the forward pass go into a tuple, such as (x,); `args` is "
+            f"{_kind(args)}."
+        )
+    if not isinstance(kwargs, Mapping):
+        raise UsageError(
+            f"The keyword arguments of the forward pass go into a dict; `kwargs` is "
+            f"{_kind(kwargs)}."
+        )
+    return tuple(copied(args)), dict(copied(kwargs))
+
+
+def copied(values: Any) -> Any:
+    """Arguments for one run: a model may write into them, or send gradients to them."""
+    return pytree.tree_map(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
+
+
+def tensors_in(found: Any) -> list[Tensor]:
+    """All tensors of what a model returned, those in dataclasses too."""
+    tensors = []
+    for leaf in pytree.tree_leaves(found):
+        if isinstance(leaf, Tensor):
+            tensors.append(leaf)
+        elif is_dataclass(leaf) and not isinstance(leaf, type):
+            tensors += tensors_in([getattr(leaf, own.name) for own in fields(leaf)])
+    return tensors
+
+
+def _inner(module: nn.Module) -> str:
+    """Where a wrapper keeps its module; nothing for what is no wrapper."""
+    classes = _classes(module)
+    if "OptimizedModule" in classes:
+        return "_orig_mod"
+    return "module" if classes & {"DistributedDataParallel", "DataParallel"} else ""
+
+
+def _classes(module: nn.Module) -> set[str]:
+    return {own.__name__ for own in type(module).__mro__}
+
+
+def _without(name: str, wrappers: Mapping[str, str]) -> str:
+    for prefix in sorted(wrappers, key=len, reverse=True):
+        if name.startswith(prefix):
+            name = wrappers[prefix] + name.removeprefix(prefix)
+    return name
+
+
+def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, str]]:
+    """Parameters by their first name, and the first name of every name.
+
+    First names are without the prefixes of wrappers inside the model.
+
+    Raises:
+        UsageError: If one of them has no scale.
+    """
+    wrappers = {
+        f"{path}.{inner}.": f"{path}."
+        for path, module in model.named_modules()
+        if (inner := _inner(module)) and path
+    }
+    first: dict[int, str] = {}
+    aliases = {}
+    tensors = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        _check(name, parameter)
+        own = first.setdefault(id(parameter), _without(name, wrappers))
+        aliases[name] = own
+        tensors[own] = parameter
+    return tensors, aliases
+
+
+def _check(name: str, parameter: Tensor) -> None:
+    if nn.parameter.is_lazy(parameter):
+        raise UsageError(
+            f"Parameter {name!r} of a lazy module has no shape yet. Run the model once on a batch, "
+            "then audit it."
+        )
+    if type(parameter).__name__ == "FlatParameter":
+        raise UsageError(
+            f"Parameter {name!r} is a flattened shard, which has no channels. Audit the model "
+            "before it is sharded."
+        )
+    if type(parameter.data).__name__ == "DTensor":
+        raise UsageError(
+            f"Parameter {name!r} is spread over processes (DTensor). Audit the model before it is "
+            "sharded; names and blocks stay the same."
+        )
+    if parameter.is_inference():
+        raise UsageError(
+            f"Parameter {name!r} was made in inference mode, where nothing can be differentiated. "
+            "Make the model outside `torch.inference_mode`."
+        )
+    if not parameter.is_floating_point():
+        raise UsageError(
+            f"Parameter {name!r} is {str(parameter.dtype).removeprefix('torch.')}; only real "
+            "numbers can be audited."
+        )
+    if parameter.layout is not torch.strided:
+        raise UsageError(f"Parameter {name!r} is sparse; only dense tensors can be audited.")
+    if not parameter.is_meta and not _is_finite(parameter):
+        raise UsageError(
+            f"Parameter {name!r} holds NaN or infinity; nothing can be measured. Audit the model "
+            "before training broke it."
+        )
+
+
+def _is_finite(parameter: Tensor) -> bool:
+    own = parameter.detach()
+    return bool(torch.isfinite(own.float() if own.itemsize == 1 else own).all())
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
