@@ -197,10 +197,11 @@ def test_the_row_of_the_padding_has_its_gradient():
     assert torch.equal(own["weight"].grad, counts[:, None].expand(5, 3))
 
 
-def test_gradients_are_those_of_the_model():
+def test_gradients_are_those_of_the_function():
     model = With(without_gradient, a=linear())
     x = torch.randn(5, 4)
-    own, truth = parameters(model, grad=True), reference(model)
+    own = parameters(model, grad=True)
+    truth = reference(With(lambda m, x: m.a(x).sin() + m.a(x), a=model.a))
     running(traced(model, x))(own, x)[0].square().sum().backward()
     truth(x.double()).square().sum().backward()
     for name, parameter in truth.named_parameters():
@@ -283,10 +284,18 @@ def test_without_its_epsilon_a_normalised_weight_has_no_scale(name):
 
 @pytest.mark.parametrize(("constant", "kept"), [(1e-3, 0.0), (2e-3, 2e-3), (-1e-3, -1e-3)])
 def test_only_small_positive_constants_are_epsilons(constant, kept):
-    model, x = With(lambda m, x: m.a(x) + constant, a=linear()), torch.randn(5, 4)
+    model, x = With(lambda m, x: 1 / (m.a(x).abs() + constant), a=linear()), torch.randn(5, 4)
+    plain = double(With(lambda m, x: m.a(x).abs(), a=model.a).double()(x.double()))
+    found = running(traced(model.float(), x), own_epsilon=False)(parameters(model), x)[0]
+    torch.testing.assert_close(found, 1 / (plain + kept), rtol=EXACT, atol=EXACT)
+
+
+@pytest.mark.parametrize("after", [lambda y: y, lambda y: y * 2, lambda y: y / (y + 1).exp()])
+def test_small_constants_that_nothing_is_divided_by_stay(after):
+    model, x = With(lambda m, x: after(m.a(x) + 1e-3), a=linear()), torch.randn(5, 4)
     plain = double(With(lambda m, x: m.a(x), a=model.a).double()(x.double()))
     found = running(traced(model.float(), x), own_epsilon=False)(parameters(model), x)[0]
-    torch.testing.assert_close(found, plain + kept, rtol=EXACT, atol=EXACT)
+    torch.testing.assert_close(found, after(plain + 1e-3), rtol=EXACT, atol=EXACT)
 
 
 def test_double_copies():

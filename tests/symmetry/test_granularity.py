@@ -40,7 +40,7 @@ def sample(weights, gradients):
         axes = range(1, min(w.ndim, 2) + 1)
         others = [[a for a in range(1, parts.ndim) if a != axis] for axis in axes]
         sums[name] = [parts.sum(other) if other else parts for other in others]
-    return Sample(sums)
+    return Sample(0.0, sums)
 
 
 def drawn(shapes, axis, count, samples=2):
@@ -89,7 +89,7 @@ def test_tensors_of_other_lengths_are_not_cut():
 def test_a_tensor_without_axes_is_whole():
     weight = torch.tensor(2.0, dtype=torch.float64)
     parts = torch.stack([0 * weight, weight**2, weight**2]).reshape(3, 1)
-    assert finest_block([Sample({"w": [parts]})], ["w"]) == Block(("w",))
+    assert finest_block([Sample(0.0, {"w": [parts]})], ["w"]) == Block(("w",))
 
 
 def test_one_sample_that_denies_is_enough():

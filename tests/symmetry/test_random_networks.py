@@ -7,6 +7,7 @@ what is true of them.
 
 import copy
 import importlib.util
+import logging
 import random
 import sys
 from collections import Counter
@@ -38,14 +39,6 @@ networks = load_networks()
 
 # How often something was missed when it was last counted.
 SHORT = {"not proved: other": 5, "not proved: local": 1, "not found: local": 1}
-LONG = {
-    "not proved: other": 21,
-    "not found: other": 2,
-    "not proved: local": 7,
-    "not found: local": 2,
-    "not proved: dead code": 6,
-    "not found: dead code": 2,
-}
 
 
 # ----------------------------------------------------------------------------------- the truth
@@ -202,10 +195,13 @@ def compared(program, **options):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    threads = torch.get_num_threads()
+    """And no log: pytest would keep all that hundreds of traces write."""
+    threads, level = torch.get_num_threads(), logging.root.manager.disable
     torch.set_num_threads(1)
+    logging.disable(logging.CRITICAL)
     yield
     torch.set_num_threads(threads)
+    logging.disable(level)
 
 
 @st.composite
@@ -226,13 +222,6 @@ SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 @settings(max_examples=50, **SLOW)
 @given(programs())
 def test_the_audit_claims_nothing_that_gradients_deny(program):
-    agrees(program)
-
-
-@pytest.mark.long
-@settings(max_examples=300, **SLOW)
-@given(programs())
-def test_the_audit_of_many_networks_claims_nothing_that_gradients_deny(program):
     agrees(program)
 
 
@@ -269,10 +258,3 @@ def test_what_the_proof_misses_is_known():
     count = missed(range(50))
     assert count["networks"] >= 46
     assert not exceeded(count, SHORT)
-
-
-@pytest.mark.long
-def test_what_the_proof_misses_of_many_networks_is_known():
-    count = missed(range(60, 300))
-    assert count["networks"] >= 230
-    assert not exceeded(count, LONG)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from etaeff.symmetry._graph import of_program
 from etaeff.symmetry._nullspace import null_space
 from etaeff.symmetry._propagate import propagate
 from etaeff.symmetry._rules import KINDS
@@ -92,7 +93,7 @@ def traced(module):
         if isinstance(node.target, torch._ops.OpOverload)
     }
     index = {name: i for i, (name, _) in enumerate(module.named_parameters())}
-    return propagate(program, index), found
+    return propagate(of_program(program), index), found
 
 
 def disagreement(module, flow):

@@ -111,6 +111,17 @@ class Called(nn.Module):
         return x
 
 
+class Plus(nn.Module):
+    """A constant is added."""
+
+    def __init__(self, constant):
+        super().__init__()
+        self.constant = constant
+
+    def forward(self, x):
+        return x + self.constant
+
+
 class Pool(nn.Module):
     """The mean over all places."""
 
@@ -306,6 +317,12 @@ CASES["residual add"] = Case(
     ("stem.* a.bias b.bias / head.weight", "a.* / b.weight"),
     homogeneous=HEAD,
     balances="stem.* a.* b.* head.weight",
+)
+# A constant that no division needs is no ε, however small.
+CASES["relu mlp with a constant"] = Case(
+    lambda: Called(a=nn.Linear(3, 4), f=nn.ReLU(), g=Plus(1e-3), head=nn.Linear(4, 2)),
+    vectors(),
+    homogeneous=HEAD,
 )
 CASES["silu-gated mlp"] = Case(
     lambda: Gated(F.silu),

@@ -1,21 +1,24 @@
 """From what was proved and what was measured to the list of symmetries."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
 from etaeff.symmetry._basis import Span, homogeneous, readable
+from etaeff.symmetry._float64 import Run
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._measure import ZERO, Sample, change_when_scaled, defect, inert
+from etaeff.symmetry._measure import ZERO, Sample, change, defect, inert, redrawn, scaled_by
 from etaeff.symmetry._nullspace import Vector, null_space
 from etaeff.symmetry._propagate import Flow, propagate
 from etaeff.symmetry._report import Symmetry
 from etaeff.symmetry._shift import forgotten_biases
+from etaeff.symmetry._words import listed
 
-_FAR = 10  # powers of two
+_FAR: Final = 10  # powers of two
+_HEARD: Final = 1e-7
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Evidence:
         aliases: First name of every name.
         inputs: Flat inputs.
         graph: The traced model; `None` if it cannot be traced.
+        run: The model with every ε taken away.
         drawn: Samples with every ε taken away; none if nothing was measured.
         own_epsilon: Samples with the model's own ε.
     """
@@ -35,6 +39,7 @@ class Evidence:
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
     graph: Graph | None
+    run: Run | None
     drawn: Sequence[Sample]
     own_epsilon: Sequence[Sample]
 
@@ -51,10 +56,10 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
     flow, proved, shown_inert = _proof(evidence, index)
     if flow.unknown:
         notes.append(
-            f"No rule is known for {_listed(flow.unknown)}: what feeds it was taken to have a "
+            f"No rule is known for {listed(flow.unknown)}: what feeds it was taken to have a "
             "fixed scale, so symmetries that pass through it are not proved."
         )
-    without = inert(drawn) if drawn else shown_inert
+    without = _without_effect(evidence, notes) if drawn else shown_inert
     certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
     vectors = shown = readable(proved, {index[name] for name in without}, light)
@@ -68,7 +73,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
         else:
             notes.append(
                 "The graph shows, and the measurement denies, that the outputs do not change with "
-                f"{_listed(symmetry.exponents)}; it is left out."
+                f"{listed(symmetry.exponents)}; it is left out."
             )
     if drawn and evidence.graph is not None:
         notes += _scaled_note(found, evidence)
@@ -99,6 +104,25 @@ def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vec
     return flow, null_space(rows, len(index)), shown
 
 
+def _without_effect(evidence: Evidence, notes: list[str]) -> set[str]:
+    """Parameters that have no gradient, and that no output heeds when they are drawn anew."""
+    still = inert(evidence.drawn)
+    heard: set[str] = set()
+    if still and _moved(evidence, redrawn(still)) > _HEARD:
+        heard = {name for name in still if _moved(evidence, redrawn({name})) > _HEARD}
+    if heard:
+        notes.append(
+            f"{listed(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
+            "it, where a nonlinearity is flat or a value is rounded."
+        )
+    return still - heard
+
+
+def _moved(evidence: Evidence, other: Callable[[str, Tensor], Tensor]) -> float:
+    assert evidence.run is not None
+    return change(evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, other)
+
+
 def _symmetry(
     vector: Vector,
     names: Sequence[str],
@@ -122,10 +146,10 @@ def _scaled_note(found: Sequence[Symmetry], evidence: Evidence) -> list[str]:
         for name, value in symmetry.exponents.items():
             total[name] = total.get(name, Fraction(0)) + (-1) ** i * value
     exponents = {name: int(value) for name, value in total.items() if value}
-    change = _change(evidence, exponents)
-    if change <= ZERO:
+    moved = _moved(evidence, scaled_by(exponents))
+    if moved <= ZERO:
         return []
-    return [f"Scaled by powers of two along all symmetries, the outputs moved by {change:.1e}."]
+    return [f"Scaled by powers of two along all symmetries, the outputs moved by {moved:.1e}."]
 
 
 def _with_single(
@@ -139,29 +163,16 @@ def _with_single(
         if name in without or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
             continue
         # A bounded nonlinearity can look unbounded near the weights that were drawn.
-        if evidence.graph is not None and _change(evidence, {name: _FAR}) > ZERO:
+        if _moved(evidence, scaled_by({name: _FAR})) > ZERO:
             continue
         missed.append(name)
         vectors = readable([*vectors, single], ())
         known = Span(vectors)
     if missed:
-        notes.append(f"Measured, and not proved: {_listed(missed)} scale-invariant.")
+        notes.append(f"Measured, and not proved: {listed(missed)} scale-invariant.")
     return vectors
-
-
-def _change(evidence: Evidence, exponents: Mapping[str, int]) -> float:
-    assert evidence.graph is not None
-    return change_when_scaled(
-        evidence.graph, evidence.tensors, evidence.aliases, evidence.inputs, exponents
-    )
 
 
 def _order(symmetry: Symmetry) -> tuple[int, int]:
     kinds = ("scale-invariant", "rescaling", "inert", "homogeneous")
     return kinds.index(symmetry.kind), len(symmetry.exponents)
-
-
-def _listed(names: Iterable[str]) -> str:
-    given = list(names)
-    shown = ", ".join(f"`{name}`" for name in given[:4])
-    return shown + (f" and {len(given) - 4} more" if len(given) > 4 else "")

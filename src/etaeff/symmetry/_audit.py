@@ -1,6 +1,6 @@
 """The audit: every scaling symmetry of a model, proved on its graph and measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,14 +13,14 @@ from etaeff.symmetry._assemble import Evidence, found_symmetries
 from etaeff.symmetry._eager import difference_elsewhere, eager
 from etaeff.symmetry._effects import parameter_reports
 from etaeff.symmetry._float64 import Run, runner
-from etaeff.symmetry._granularity import finest_block
+from etaeff.symmetry._granularity import finest_block, invariant_parts
 from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
 from etaeff.symmetry._measure import Sample, measured_rank, samples
 from etaeff.symmetry._report import Audit, Symmetry
 from etaeff.symmetry._restore import unchanged
 from etaeff.symmetry._trace import dispatch_log, export
-from etaeff.symmetry._words import described, told_in_line
+from etaeff.symmetry._words import described, listed, ranges, told_in_line
 
 _CHECKS = 2  # backward passes of the measurement, beside one with the model's own ε
 
@@ -109,13 +109,15 @@ def _audit(
     inputs = pytree.tree_leaves((args, kwargs))
     drawn: list[Sample] = []
     own_epsilon: list[Sample] = []
+    ideal: Run | None = None
     with unchanged(model):
         torch.manual_seed(seed)
         model.train(training)
         graph, run, tracer = _traced(model, args, kwargs, notes)
         count = (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
         try:
-            drawn = samples(run(False), tensors, aliases, inputs, count=count, seed=seed)
+            ideal = run(False)
+            drawn = samples(ideal, tensors, aliases, inputs, count=count, seed=seed)
             count = min(count, 1) if graph is not None else 0
             own_epsilon = samples(run(True), tensors, aliases, inputs, count=count, seed=seed)
         except Exception as error:
@@ -128,7 +130,7 @@ def _audit(
             f"Nothing can be said of {type(model).__name__}: it was neither traced nor measured. "
             + " ".join(notes)
         )
-    evidence = Evidence(tensors, aliases, inputs, graph, drawn, own_epsilon)
+    evidence = Evidence(tensors, aliases, inputs, graph, ideal, drawn, own_epsilon)
     symmetries, rank, flow = found_symmetries(evidence, notes)
     if drawn and discover:
         seen = measured_rank(drawn)[0]
@@ -143,6 +145,7 @@ def _audit(
             "outputs, such as logits or a loss."
         )
     blocks = _blocks(symmetries, drawn)
+    notes += _parts_noted(drawn, tensors, symmetries)
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
     complete = graph is not None and not flow.unknown
     reports = parameter_reports(tensors, symmetries, blocks, ends, complete=complete)
@@ -186,6 +189,25 @@ def _traced(
 
 def _runner_of(graph: Graph) -> Callable[[bool], Run]:
     return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
+
+
+def _parts_noted(
+    drawn: Sequence[Sample], names: Iterable[str], found: Sequence[Symmetry]
+) -> list[str]:
+    """A sentence for tensors of which only some pieces are scale-invariant."""
+    whole = {next(iter(symmetry.exponents)) for symmetry in found if len(symmetry.exponents) == 1}
+    alike: dict[str, list[str]] = {}
+    for name in names if drawn else ():
+        parts = None if name in whole else invariant_parts(drawn, name)
+        if parts is not None:
+            axis, count, pieces = parts
+            text = f"{len(pieces)} of {count} equal pieces along axis {axis} ({ranges(pieces)})"
+            alike.setdefault(text, []).append(name)
+    return [
+        f"Measured: of {listed(own)}, {text} are scale-invariant by themselves, and the others are "
+        "not. Split the tensor to treat them apart."
+        for text, own in alike.items()
+    ]
 
 
 def _blocks(found: Sequence[Symmetry], drawn: Sequence[Sample]) -> tuple[Block, ...]:

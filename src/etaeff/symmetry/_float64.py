@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._special import EPSILON
+from etaeff.symmetry._operators import adds_epsilon, is_in_place
 from etaeff.symmetry._weights import Lazy
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
 _REAL: Final = (torch.float16, torch.bfloat16, torch.float32)
 _CONSTANT_ADDED: Final = {"add", "add_"}
 _CLAMPED: Final = {"clamp", "clamp_", "clamp_min", "clamp_min_"}
+_DETACHED: Final = {"detach", "detach_"}
 _CHANCE: Final = {
     f"{kind}dropout{place}"
     for kind in ("", "feature_", "alpha_", "feature_alpha_", "native_")
@@ -54,13 +55,11 @@ class Float64(fx.Interpreter):
             if graphs:
                 inner = Float64(graphs[0], own_epsilon=self.own_epsilon)
                 position = args.index(graphs[0])
-                grad = torch.is_grad_enabled()
-                if position and isinstance(args[0], bool) and "grad" in str(target):
-                    grad = args[0]
-                with torch.set_grad_enabled(grad):
-                    return inner.run(*args[position + 1 :], *kwargs.values())
+                return inner.run(*args[position + 1 :], *kwargs.values())  # `no_grad` or not
             return super().call_function(target, args, kwargs)
         name = str(target).split(".")[1]
+        if name in _DETACHED:  # derivatives are those of the function, whatever is trained
+            return args[0]
         if name in _CHANCE:
             return args[0] if name != "native_dropout" else (args[0], torch.ones_like(args[0]))
         schema = [argument.name for argument in target._schema.arguments]
@@ -95,7 +94,7 @@ class Float64(fx.Interpreter):
         if key in ("eps", "epsilon") and isinstance(value, float):
             return TINY
         added = (name in _CONSTANT_ADDED and key == "other") or (name in _CLAMPED and key == "min")
-        if added and isinstance(value, int | float) and 0 < value <= EPSILON:
+        if added and adds_epsilon(self._node, value):
             return TINY
         return value
 
@@ -130,22 +129,15 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
         found = interpreter.run(*values)
         interpreter.args_iter = iter(())  # it would hold the weights until the next run
         flat = found if isinstance(found, list | tuple) else [found]
-        outputs = flat[graph.written :]
-        return real([v for v in outputs if isinstance(v, Tensor)])
+        return real([v for v in flat if isinstance(v, Tensor)])
 
     return run
 
 
 def real(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Those that hold real numbers, and the parts of complex ones."""
-    parts = [torch.view_as_real(v) if v.is_complex() else v for v in tensors]
+    parts = [torch.view_as_real(v.resolve_conj()) if v.is_complex() else v for v in tensors]
     return [v for v in parts if v.is_floating_point()]
-
-
-def is_in_place(node: fx.Node) -> bool:
-    """Whether an operator writes into its first argument."""
-    name = str(node.target).partition(".")[2].partition(".")[0]
-    return name.endswith("_") and not name.endswith("__") and bool(node.args)
 
 
 def double(value: Any) -> Any:

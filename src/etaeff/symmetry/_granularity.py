@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from etaeff.geometry import Block
 from etaeff.symmetry._measure import ZERO, Sample, cut_defects
 
@@ -9,8 +11,7 @@ from etaeff.symmetry._measure import ZERO, Sample, cut_defects
 def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
     """The block of `names` with as many pieces as the samples allow.
 
-    Pieces are equal and contiguous, along the first or second axis, in which all the tensors must
-    have the same length.
+    Pieces are equal and contiguous, along an axis in which all the tensors have the same length.
     The measurement is Euler's: each piece is orthogonal to its gradient.
     """
     shapes = [tuple(own.shape[1] for own in drawn[0].sums[name]) for name in names]
@@ -27,6 +28,22 @@ def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
                 break
     count, axis = best
     return Block(tuple(names), axis=axis, count=count)
+
+
+def invariant_parts(drawn: Sequence[Sample], name: str) -> tuple[int, int, list[int]] | None:
+    """Axis, number of pieces, and which of them are invariant, in a tensor that as a whole is not.
+
+    Such as the queries and keys of a fused matrix, each with a norm of its own, beside the values.
+    Pieces that no sample moved count for nothing: rows of an embedding, say, that were not read.
+    """
+    for axis, own in enumerate(drawn[0].sums[name]):
+        heard = torch.stack([sample.sums[name][axis][2] for sample in drawn]).amin(0)
+        for count in _divisors(own.shape[1])[:-1]:
+            still = cut_defects(drawn, [name], axis, count) <= ZERO
+            parts = still & (heard.reshape(count, -1).amax(1) > ZERO**2 * heard.max())
+            if parts.any():
+                return axis, count, parts.nonzero().flatten().tolist()
+    return None
 
 
 def _divisors(length: int) -> list[int]:

@@ -6,33 +6,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._operators import is_in_place
+
 
 @dataclass(frozen=True)
 class Graph:
-    """A forward pass as operators of ATen.
+    """A forward pass as operators of ATen, without those that no output depends on.
 
     Attributes:
         module: The operators. Placeholders that are no parameter and no constant are the flat
             inputs, in order.
         parameters: Parameter of each placeholder that is one.
         constants: Value of each placeholder that is a buffer or another tensor of the model.
-        written: How many outputs, the first ones, are new values of buffers.
     """
 
     module: fx.GraphModule
     parameters: Mapping[str, str]
     constants: Mapping[str, Tensor]
-    written: int = 0
+
+    def __post_init__(self) -> None:
+        """Drop dead code: what it does to a weight is nothing to the outputs."""
+        self.module.graph.eliminate_dead_code(
+            lambda node: node.op in ("placeholder", "output") or is_in_place(node)
+        )
 
 
 def of_program(program: torch.export.ExportedProgram) -> Graph:
-    """The graph of an exported program."""
+    """The graph of an exported program, which is used up; new values of buffers are left out."""
     signature = program.graph_signature
     stored = {**program.constants, **program.state_dict}
     kept = {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
+    output = program.graph.output_node()
+    output.args = (tuple(output.args[0])[len(signature.buffers_to_mutate) :],)
     return Graph(
         program.graph_module,
         dict(signature.inputs_to_parameters),
         {placeholder: stored[name] for placeholder, name in kept.items()},
-        len(signature.buffers_to_mutate),
     )

@@ -5,18 +5,20 @@ any weights. So weights are shaken first: a bias that starts at zero would have 
 nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._float64 import Run, double, runner, scaled
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._weights import Weights
+from etaeff.symmetry._float64 import Run, double
+from etaeff.symmetry._weights import Lazy, Weights
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
+_FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
+_VARIED: Final = 0.5
+_REDRAWN: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,13 @@ class Sample:
     The weights and gradients themselves are not kept: of a large model they would not fit.
 
     Attributes:
+        scale: ‖r‖‖y‖ of the random functional ⟨r, y⟩ of the outputs: what is far below it is
+            rounding.
         sums: By parameter name and axis a tensor (3, length of the axis): ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖²
             of each slice; the last from above where a weight is read more than once.
     """
 
+    scale: float
     sums: Mapping[str, Sequence[Tensor]]
 
     def inner(self, name: str) -> float:
@@ -74,16 +79,17 @@ def samples(
                 {name: weights.lazy(own) for name, own in aliases.items()},
                 varied(inputs, generator),
             )
-        losses = [
-            (o * torch.randn(o.shape, generator=generator, dtype=torch.float64)).sum()
-            for o in outputs
-            if o.requires_grad and o.numel()
-        ]
+        losses, scale = [], 0.0
+        for own in outputs:
+            if own.requires_grad and own.numel():
+                functional = torch.randn(own.shape, generator=generator, dtype=torch.float64)
+                losses.append((functional * own).sum())
+                scale += float(functional.norm() * own.detach().norm())
         if parameters and not losses:
             raise ValueError("no output can be differentiated by a parameter")
         if losses:
             torch.stack(losses).sum().backward()
-        found.append(Sample(weights.sums()))
+        found.append(Sample(scale, weights.sums()))
         if not all(bool(own[0].isfinite().all()) for own in found[-1].sums.values()):
             raise ValueError("outputs or gradients are NaN or infinite")
         del weights, outputs, losses  # before the next ones are made
@@ -91,13 +97,16 @@ def samples(
 
 
 def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
-    """Other inputs of the same kind: noise of the same size, the same whole numbers shuffled."""
+    """Other inputs of the same kind: of the same signs, and the same whole numbers shuffled.
+
+    Zeros stay, and so do infinities: they may be a mask.
+    """
     found = []
     for value in inputs:
         if isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 1:
-            size = float(value.double().square().mean().sqrt()) or 1.0
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            found.append(double(value).cpu() + size * noise)
+            own = double(value).cpu()
+            found.append(own * (_VARIED * noise).exp() if bool(own.any()) else noise)
         elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
             order = torch.randperm(value.numel(), generator=generator)
             found.append(value.cpu().reshape(-1)[order].reshape(value.shape))
@@ -107,11 +116,12 @@ def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
 
 
 def inert(drawn: Sequence[Sample]) -> set[str]:
-    """Parameters whose gradient is zero in every sample, to rounding."""
+    """Parameters without a gradient in any sample, to rounding."""
     names = set(drawn[0].sums)
     for sample in drawn:
-        largest = max((sample.gradient(n) for n in sample.sums), default=0.0)
-        names = {n for n in names if sample.gradient(n) <= ZERO * largest}
+        sizes = {name: sample.size(name) for name in sample.sums}
+        heard = ZERO * max([_FLOOR * sample.scale, *sizes.values()])
+        names = {name for name in names if sizes[name] <= heard}
     return names
 
 
@@ -120,8 +130,9 @@ def defect(drawn: Sequence[Sample], exponents: Mapping[str, float]) -> float:
     worst = 0.0
     for sample in drawn:
         total = sum(s * sample.inner(n) for n, s in exponents.items())
-        scale = sum(abs(s) * sample.size(n) for n, s in exponents.items())
-        worst = max(worst, abs(total) / scale if scale > 0 else 0.0)
+        size = sum(abs(s) * sample.size(n) for n, s in exponents.items())
+        size = max(size, _FLOOR * sample.scale)
+        worst = max(worst, abs(total) / size if size > 0 else 0.0)
     return worst
 
 
@@ -130,12 +141,13 @@ def cut_defects(drawn: Sequence[Sample], names: Sequence[str], axis: int, count:
     worst = torch.zeros(count, dtype=torch.float64)
     for sample in drawn:
         total = torch.zeros(count, dtype=torch.float64)
-        scale = torch.zeros(count, dtype=torch.float64)
+        size = torch.zeros(count, dtype=torch.float64)
         for name in names:
             inner, weight_sq, gradient_sq = sample.sums[name][axis].reshape(3, count, -1).sum(2)
             total += inner
-            scale += (weight_sq * gradient_sq).sqrt()
-        worst = torch.maximum(worst, torch.where(scale > 0, total.abs() / scale, 0.0))
+            size += (weight_sq * gradient_sq).sqrt()
+        size = size.clamp_min(_FLOOR * sample.scale / count)
+        worst = torch.maximum(worst, torch.where(size > 0, total.abs() / size, 0.0))
     return worst
 
 
@@ -144,37 +156,65 @@ def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
     names = list(drawn[0].sums)
     rows = []
     for sample in drawn:
-        sizes = [max(sample.size(n), 1e-300) for n in names]
-        total = sum(sizes)
+        total = max(sum(sample.size(n) for n in names), _FLOOR * sample.scale, 1e-300)
         rows.append([sample.inner(n) / total for n in names])
     matrix = torch.tensor(rows, dtype=torch.float64)
     _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
-    rank = int((values > ZERO * values[0]).sum()) if len(values) else 0
+    rank = int((values > ZERO * values[0].clamp_min(_FLOOR)).sum()) if len(values) else 0
     return len(names) - rank, directions[rank:]
 
 
-def change_when_scaled(
-    graph: Graph,
+def change(
+    run: Run,
     parameters: Mapping[str, Tensor],
     aliases: Mapping[str, str],
     inputs: Sequence[Any],
-    exponents: Mapping[str, int],
+    other: Callable[[str, Tensor], Tensor],
 ) -> float:
-    """Largest relative change of an output when each tensor is scaled by 2 to its exponent.
+    """Largest relative change of an output when shaken weights are replaced by others.
 
-    With every ε at 1e-30; powers of two are exact, so that a symmetry changes no bit, unless a
-    sum meets ε.
+    Args:
+        run: The model.
+        parameters: By canonical name.
+        aliases: Canonical name of every name.
+        inputs: The flat inputs.
+        other: The other weight, of name and weight.
     """
-    run = runner(graph, own_epsilon=False)
+    weights = Weights(parameters, torch.Generator().manual_seed(0))
+
+    def as_it_is(name: str) -> Lazy:
+        return Lazy(lambda: weights.value(name))
+
+    def replaced(name: str) -> Lazy:
+        return Lazy(lambda: other(name, weights.value(name)))
+
     found = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for factors in ({}, {name: 2.0**exponent for name, exponent in exponents.items()}):
+        for make in (as_it_is, replaced):
             torch.manual_seed(0)  # the same chance in both, such as stochastic depth
-            own = {name: scaled(p, factors.get(name, 1.0)) for name, p in parameters.items()}
-            found.append(run({n: own[c] for n, c in aliases.items()}, list(inputs)))
+            found.append(run({n: make(own) for n, own in aliases.items()}, list(inputs)))
     worst = 0.0
     for old, new in zip(*found, strict=True):
         size = float(old.abs().max()) if old.numel() else 0.0
-        change = float((new - old).abs().max()) if old.numel() else 0.0
-        worst = max(worst, change / size if size > 0 else change)
+        moved = float((new - old).abs().max()) if old.numel() else 0.0
+        worst = max(worst, moved / size if size > 0 else moved)
     return worst
+
+
+def scaled_by(exponents: Mapping[str, int]) -> Callable[[str, Tensor], Tensor]:
+    """For `change`: weights times 2 to their exponents, which is exact."""
+    return lambda name, weight: weight * 2.0 ** exponents.get(name, 0)
+
+
+def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:
+    """For `change`: other weights of the same signs under some names."""
+
+    def other(name: str, weight: Tensor) -> Tensor:
+        if name not in names:
+            return weight
+        noise = torch.randn(
+            weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+        )
+        return weight * (_REDRAWN * noise).exp()
+
+    return other

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus
-from etaeff.symmetry._float64 import is_in_place
 from etaeff.symmetry._graph import Graph
+from etaeff.symmetry._operators import VIEWS, is_in_place, name_of
 from etaeff.symmetry._rules import INDEXED, KINDS
 from etaeff.symmetry._special import SPECIAL, Call, Value, flat
 
@@ -55,7 +55,7 @@ def propagate(graph: Graph, parameters: Mapping[str, int]) -> Flow:
         degree: Degree = FREE if name is None else {parameters[name]: Fraction(1)}
         inputs.append(_value(node.meta.get("val"), degree))
     results = _Interpreter(graph.module, flow).run(inputs)
-    flow.outputs = [value for value in flat(results[graph.written :]) if value.floating]
+    flow.outputs = [value for value in flat(results) if value.floating]
     return flow
 
 
@@ -109,7 +109,7 @@ class _Interpreter:
             schema.name: value
             for schema, value in zip(target._schema.arguments, args, strict=False)
         } | dict(kwargs)
-        name = str(target).split(".")[1]
+        name = name_of(node)
         degree = self._degree(name, arguments, node)
         self._write_back(node, name, degree)
         return _like(node.meta.get("val"), degree)
@@ -123,7 +123,7 @@ class _Interpreter:
 
     def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree:
         cause = f"{name} in {_module_of(node)[0] or 'the model'}"
-        call = Call(name, arguments, self.flow.constraints, cause)
+        call = Call(name, arguments, self.flow.constraints, cause, node)
         tensors = flat(list(arguments.values()))
         degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
         somewhere = bool(tensors) and all(v.degree is not None for v in tensors)
@@ -181,7 +181,11 @@ class _Interpreter:
         if not isinstance(changed, fx.Node) or not isinstance(self.values.get(changed), Value):
             return
         base = changed
-        while base.op == "call_function" and _is_view(base) and isinstance(base.args[0], fx.Node):
+        while (
+            base.op == "call_function"
+            and name_of(base) in VIEWS
+            and isinstance(base.args[0], fx.Node)
+        ):
             self.values[base] = self.values[base]._replace(degree=degree)
             base = base.args[0]
         old = self.values[base]
@@ -189,16 +193,6 @@ class _Interpreter:
             if base is not changed:  # only a part of it was written
                 degree = self.flow.constraints.agree([old.degree, degree], f"{name} in place")
             self.values[base] = old._replace(degree=degree)
-
-
-_VIEWS: Final = frozenset(
-    """view reshape select slice narrow transpose t permute squeeze unsqueeze expand flatten
-    unflatten diagonal as_strided detach alias view_as movedim unfold""".split()  # noqa: SIM905
-)
-
-
-def _is_view(node: fx.Node) -> bool:
-    return str(node.target).split(".")[1:2] != [] and str(node.target).split(".")[1] in _VIEWS
 
 
 def _value(meta: Any, degree: Degree) -> Any:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._graph import Graph
+from etaeff.symmetry._operators import name_of
 
 _HIDDEN: Final = -1e4  # exp of this, or less, is zero
 
@@ -85,8 +86,7 @@ def _after(node: fx.Node, shifts: dict[fx.Node, Any]) -> Any:
     """The shift of what a node puts out; `None` if it is forgotten."""
     if node.target is operator.getitem:
         return shifts[node.args[0]][node.args[1]]  # type: ignore[index]
-    parts = str(node.target).split(".")
-    name = parts[1] if node.op == "call_function" and len(parts) > 2 else ""
+    name = name_of(node)
     if name.startswith("sym_"):  # it reads a shape
         return None
     reached = [i for i, found in enumerate(node.args) if found in shifts]
@@ -221,30 +221,42 @@ def _softmax(place: _Place) -> None:
     _forgotten(place, [place.argument(1, "dim")])
 
 
-def _attention(place: _Place) -> None:
-    if place.position != 1:  # the keys
+def _attention(place: _Place) -> Tensor | None:
+    if place.position not in (1, 2) or (place.position == 2 and place.argument(4, "dropout_p", 0)):
         raise _HeardError
     _forgotten(place, [-2])
+    if place.position == 1:  # the keys
+        return None
+    return _varying(place.meta.shape, _axes(place.shift))  # values: their weights sum to one
 
 
-def _batch_norm(place: _Place) -> None:
+def _batch_norm(place: _Place) -> Tensor | None:
+    if place.position == 2:  # its own bias
+        return _varying(place.meta.shape, {1 - len(place.meta.shape)})
     if place.position or not place.argument(5, "training", True):
         raise _HeardError
     _forgotten(place, [axis for axis in range(place.shift.ndim) if axis != 1])
+    return None
 
 
-def _instance_norm(place: _Place) -> None:
+def _instance_norm(place: _Place) -> Tensor | None:
+    if place.position == 2:
+        return _varying(place.meta.shape, {1 - len(place.meta.shape)})
     if place.position or not place.argument(5, "use_input_stats", True):
         raise _HeardError
     _forgotten(place, range(2, place.shift.ndim))
+    return None
 
 
-def _group_norm(place: _Place) -> None:
+def _group_norm(place: _Place) -> Tensor | None:
     """Groups of one channel are as good as instances."""
+    if place.position == 3:
+        return _varying(place.meta.shape, {1 - len(place.meta.shape)})
     if place.position:
         raise _HeardError
     alone = place.argument(1) == place.shift.shape[1]
     _forgotten(place, range(2 if alone else 1, place.shift.ndim))
+    return None
 
 
 def _layer_norm(place: _Place) -> Tensor | None:

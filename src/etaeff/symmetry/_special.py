@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
+from torch import fx
 
 from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus, times
-
-EPSILON: Final = 1e-3  # a constant up to this, added or clamped to, keeps a division from zero
+from etaeff.symmetry._operators import adds_epsilon
 
 
 class Call(NamedTuple):
@@ -18,6 +18,7 @@ class Call(NamedTuple):
     arguments: dict[str, Any]
     constraints: Constraints
     cause: str
+    node: fx.Node
 
     def degree(self, name: str) -> Degree:
         """Degree of the argument; of a number, zero, and any if it is 0."""
@@ -51,13 +52,9 @@ def _vanish(call: Call, *degrees: Degree) -> Degree:
     return FREE
 
 
-def _is_epsilon(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 < value <= EPSILON
-
-
 def _add(call: Call) -> Degree:
     degree = call.degree("self")
-    if degree is not None and _is_epsilon(call.arguments["other"]):
+    if degree is not None and adds_epsilon(call.node, call.arguments["other"]):
         return degree
     return _join(call, degree, call.degree("other"))
 
@@ -85,8 +82,8 @@ def _power(exponent: float) -> Callable[[Call], Degree]:
 
 def _clamp(call: Call) -> Degree:
     degree = call.degree("self")
-    low = None if degree is not None and _is_epsilon(call.arguments.get("min")) else "min"
-    return _join(call, degree, *(call.degree(name) for name in (low, "max") if name))
+    guarded = degree is not None and adds_epsilon(call.node, call.arguments.get("min"))
+    return _join(call, degree, *(call.degree(n) for n in (("max",) if guarded else ("min", "max"))))
 
 
 def _compare(call: Call) -> Degree:
