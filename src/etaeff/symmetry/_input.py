@@ -142,7 +142,9 @@ def _check(name: str, parameter: Tensor) -> None:
 
 def _is_finite(parameter: Tensor) -> bool:
     own = parameter.detach()
-    return bool(torch.isfinite(own.float() if own.itemsize == 1 else own).all())
+    own = own.float() if own.itemsize == 1 else own
+    # A sum needs no memory; it can overflow, so only then all entries are asked.
+    return bool(torch.isfinite(own.sum())) or bool(torch.isfinite(own).all())
 
 
 def _kind(value: object) -> str:

@@ -178,7 +178,7 @@ def change(
         parameters: By canonical name.
         aliases: Canonical name of every name.
         inputs: The flat inputs.
-        other: The other weight, of name and weight.
+        other: The other weight, of name and weight; it may write into that.
     """
     weights = Weights(parameters, torch.Generator().manual_seed(0))
 
@@ -203,7 +203,7 @@ def change(
 
 def scaled_by(exponents: Mapping[str, int]) -> Callable[[str, Tensor], Tensor]:
     """For `change`: weights times 2 to their exponents, which is exact."""
-    return lambda name, weight: weight * 2.0 ** exponents.get(name, 0)
+    return lambda name, weight: weight.mul_(2.0 ** exponents.get(name, 0))
 
 
 def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:
@@ -215,6 +215,6 @@ def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:
         noise = torch.randn(
             weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
         )
-        return weight * (_REDRAWN * noise).exp()
+        return weight.mul_(noise.mul_(_REDRAWN).exp_())
 
     return other

@@ -49,11 +49,11 @@ class Weights:
 
     def __init__(self, parameters: Mapping[str, Tensor], generator: torch.Generator) -> None:
         """Draw the noise."""
-        self._parameters = parameters
+        self._parameters = {name: p.detach() for name, p in parameters.items()}
         self._tile = torch.randn(_TILE, generator=generator, dtype=torch.float64)
         starts = torch.randint(_TILE, (len(parameters),), generator=generator).tolist()
         self._starts = dict(zip(parameters, starts, strict=True))
-        self._noise = {name: _SHAKE * _size(p) for name, p in parameters.items()}
+        self._noise = {name: _SHAKE * _size(p) for name, p in self._parameters.items()}
         self._handle = torch.zeros((), requires_grad=True)
         self._alive: dict[int, tuple[StorageWeakRef, str]] = {}
         self._sums = {name: _zeros(p) for name, p in parameters.items()}
