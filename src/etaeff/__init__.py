@@ -12,8 +12,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from etaeff import convert, errors, geometry, layers, records, report, studies, symmetry, theory
+    from etaeff import (
+        convert,
+        errors,
+        geometry,
+        layers,
+        optim,
+        records,
+        report,
+        studies,
+        symmetry,
+        theory,
+    )
     from etaeff.convert import drop_lr_, rescale_
+    from etaeff.geometry import param_groups
+    from etaeff.optim import constrain_
     from etaeff.symmetry import audit
     from etaeff.theory import effective_lr, equilibrium
 
@@ -22,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "__version__",
     "audit",
+    "constrain_",
     "convert",
     "drop_lr_",
     "effective_lr",
@@ -29,6 +43,8 @@ __all__ = [
     "errors",
     "geometry",
     "layers",
+    "optim",
+    "param_groups",
     "records",
     "report",
     "rescale_",
@@ -39,9 +55,11 @@ __all__ = [
 
 _HOMES = {  # of the names that are no submodules
     "audit": "symmetry",
+    "constrain_": "optim",
     "drop_lr_": "convert",
     "effective_lr": "theory",
     "equilibrium": "theory",
+    "param_groups": "geometry",
     "rescale_": "convert",
 }
 

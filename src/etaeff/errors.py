@@ -6,6 +6,7 @@ The tree::
     ├── UsageError (ValueError)     an argument is wrong; `exit_code` 2
     │   ├── UnknownNameError        a name that is not known; lists the known ones
     │   └── StudyMismatchError      the folder holds the results of another specification
+    ├── NumericalError (ArithmeticError)   a weight or gradient is NaN or infinite
     ├── DataError (ValueError)      a data file is missing, truncated or of another format
     ├── MissingExtraError (ImportError)   an optional package is not installed
     └── StudyError                  a study cannot be run or read
@@ -59,6 +60,10 @@ class StudyMismatchError(UsageError):
 
 class DataError(EtaeffError, ValueError):
     """A data file is missing, truncated, or not of the format that its name promises."""
+
+
+class NumericalError(EtaeffError, ArithmeticError):
+    """A number became NaN or infinite where nothing sound can be done with it."""
 
 
 class MissingExtraError(EtaeffError, ImportError):

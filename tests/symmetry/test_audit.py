@@ -449,7 +449,7 @@ def test_an_audit_goes_through_json(measure):
     assert back == found
     assert back.to_dict() == found.to_dict() == json.loads(text)
     with pytest.raises(UsageError, match="model"):
-        back.param_groups(lr=0.1, weight_decay=0.1)
+        back.param_groups(lr=0.1, weight_decay=0.1, step=None)
 
 
 @pytest.mark.parametrize("values", [{}, [], None, {"model": "Net"}, "text"])
@@ -496,7 +496,7 @@ def test_groups_hold_every_parameter_once(name):
     model, x = BUILT[name][0](), BUILT[name][1]
     found = audit(model, (x,), measure=False)
     assert list(found.parameters) == [name for name, _ in model.named_parameters()]
-    groups = found.param_groups(lr=0.1, weight_decay=0.2)
+    groups = found.param_groups(lr=0.1, weight_decay=0.2, step=None)
     assert all(type(group) is dict for group in groups)
     held = Counter(id(p) for group in groups for p in group["params"])
     assert held == Counter(id(p) for p in model.parameters())
@@ -510,7 +510,7 @@ OPTIMIZERS = [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.opt
 def test_optimizers_take_the_groups_and_leave_what_is_inert(name, kind):
     model, x = BUILT[name][0](), BUILT[name][1]
     found = audit(model, (x,))
-    optimizer = kind(found.param_groups(lr=0.1, weight_decay=0.5))
+    optimizer = kind(found.param_groups(lr=0.1, weight_decay=0.5, step=None))
     for parameter in model.parameters():
         parameter.data.add_(0.1)
         parameter.grad = torch.zeros_like(parameter)
@@ -524,7 +524,7 @@ def test_optimizers_take_the_groups_and_leave_what_is_inert(name, kind):
 
 def test_optimizers_train_with_the_groups():
     model = small()
-    groups = audit(model, (batch(),)).param_groups(lr=0.1, weight_decay=0.0)
+    groups = audit(model, (batch(),)).param_groups(lr=0.1, weight_decay=0.0, step=None)
     optimizer = torch.optim.SGD(groups)
     before = model[0].weight.detach().clone()
     model(batch()).square().sum().backward()
@@ -535,4 +535,4 @@ def test_optimizers_train_with_the_groups():
 def test_a_model_without_parameters_has_no_groups():
     found = audit(nn.ReLU(), (batch(),))
     assert (found.rank, found.symmetries, found.blocks, found.shapes) == (0, (), (), {})
-    assert found.param_groups(lr=0.1, weight_decay=0.1) == []
+    assert found.param_groups(lr=0.1, weight_decay=0.1, step=None) == []

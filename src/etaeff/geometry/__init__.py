@@ -1,6 +1,19 @@
 """Blocks of weights as points on spheres: the only place that computes an angle."""
 
 from etaeff.geometry._block import Block, block_norms, block_pieces, pieces
+from etaeff.geometry._groups import STEPS, check_radius, param_groups, sphere_radii
 from etaeff.geometry._sphere import angle, norm, normalize
 
-__all__ = ["Block", "angle", "block_norms", "block_pieces", "norm", "normalize", "pieces"]
+__all__ = [
+    "STEPS",
+    "Block",
+    "angle",
+    "block_norms",
+    "block_pieces",
+    "check_radius",
+    "norm",
+    "normalize",
+    "param_groups",
+    "pieces",
+    "sphere_radii",
+]

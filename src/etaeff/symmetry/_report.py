@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
-from etaeff.geometry import Block
+from etaeff.geometry import Block, param_groups
 from etaeff.symmetry._effects import Parameter
 from etaeff.symmetry._table import audit_line, audit_table
 
@@ -82,28 +82,49 @@ class Audit:
         report = self.parameters[name]
         return f"Decay {report.effect}: {report.why}"
 
-    def param_groups(self, *, lr: float, weight_decay: float) -> list[dict[str, Any]]:
-        """Groups that any torch.optim optimiser takes as they are.
+    def param_groups(
+        self,
+        *,
+        lr: float,
+        weight_decay: float,
+        step: str | None = "projected",
+        radius: str | float = "unit",
+        sphere_lr: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Groups for the optimisers of `etaeff.optim`, or of torch: the blocks, and the rest.
 
-        One for the scale-invariant parameters, where the decay sets the effective learning rate,
-        one for all others on which it acts, and one without decay for those without effect.
+        With `step=None` no block is on a sphere: the scale-invariant parameters form a group, with
+        decay, which sets their effective learning rate. Parameters without effect never decay. See
+        `etaeff.param_groups` for the arguments.
 
         Raises:
             UsageError: If the audit was read from a file and has no model.
         """
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
-        groups = {"scale-invariant": weight_decay, "other": weight_decay, "inert": 0.0}
-        found = []
-        for kind, decay in groups.items():
-            own = [
-                self._tensors[name]
-                for name, report in self.parameters.items()
-                if report.group == kind
-            ]
-            if own:
-                found.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
-        return found
+        inert = [n for n, r in self.parameters.items() if r.group == "inert"]
+        groups = param_groups(
+            self._tensors,
+            self.blocks if step is not None else (),
+            lr=lr,
+            weight_decay=weight_decay,
+            sphere_lr=sphere_lr,
+            step="projected" if step is None else step,
+            radius=radius,
+            without_decay=inert,
+        )
+        if step is not None:
+            return groups
+        own = {
+            id(self._tensors[n]) for n, r in self.parameters.items() if r.group == "scale-invariant"
+        }
+        free: dict[str, Any] = next(
+            (group for group in groups if group["kind"] == "other"), {"params": []}
+        )
+        first = [p for p in free["params"] if id(p) in own]
+        free["params"] = [p for p in free["params"] if id(p) not in own]
+        groups.insert(0, free | {"params": first, "kind": "scale-invariant"})
+        return [group for group in groups if group["params"]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; exponents as strings such as "1" or "-1/2"."""

@@ -1,0 +1,129 @@
+"""Parameter groups in which some weights live on spheres: plain values, for any optimiser."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from etaeff.errors import UsageError
+from etaeff.geometry._block import Block, block_pieces
+
+STEPS: Final = ("projected", "angle", "equilibrium")
+
+
+def param_groups(
+    model: nn.Module | Mapping[str, Tensor],
+    blocks: Sequence[Block],
+    *,
+    lr: float | Tensor,
+    weight_decay: float = 0.0,
+    sphere_lr: float | Tensor | None = None,
+    step: str = "projected",
+    radius: str | float = "unit",
+    without_decay: Collection[str] = (),
+) -> list[dict[str, Any]]:
+    """Groups for the optimisers of `etaeff.optim`: the blocks on their spheres, and the rest.
+
+    Every value is plain, so a checkpoint holds all of it. Optimisers of torch take the groups too,
+    and read nothing from `blocks`, `step` and `radius`.
+
+    Args:
+        model: A module, or its parameters by name.
+        blocks: Blocks on spheres, for example `audit.blocks`. No tensor may be in two.
+        lr: Of the rest, and of the blocks unless `sphere_lr` is given.
+        weight_decay: Of the rest. Blocks have none, except with `step="equilibrium"`, which
+            takes their angle from it.
+        sphere_lr: Of the blocks; its unit depends on `step`.
+        step: `"projected"` (lr is the effective learning rate at radius 1), `"angle"` (lr is in
+            radians per step) or `"equilibrium"` (lr and weight decay are those of the free
+            optimiser).
+        radius: `"unit"`, `"keep"` (the norm that a piece has when the optimiser is made), or a
+            positive number.
+        without_decay: Names that have no weight decay, for example those without effect.
+
+    Returns:
+        Up to three groups, with `kind` "sphere", "other" and "without decay".
+
+    Raises:
+        UnknownNameError: If a block names no parameter.
+        UsageError: If blocks share a tensor or cannot be cut as they say, or a value is none of
+            those above.
+
+    Examples:
+        >>> model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4))
+        >>> groups = param_groups(model, [Block(("0.weight",), count=4)], lr=0.1, weight_decay=1e-4)
+        >>> [(group["kind"], group["weight_decay"], len(group["params"])) for group in groups]
+        [('sphere', 0.0, 1), ('other', 0.0001, 2)]
+        >>> groups[0]["blocks"]
+        [{'names': ['0.weight'], 'params': [0], 'axis': 0, 'count': 4}]
+    """
+    if step not in STEPS:
+        raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
+    tensors = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    placed: dict[str, int] = {}
+    layout = []
+    for block in blocks:
+        block_pieces(block, {name: tensor.detach() for name, tensor in tensors.items()})
+        shared = [name for name in block.names if name in placed]
+        if shared:
+            raise UsageError(f"Parameter {shared[0]!r} is in two blocks; it can be in one.")
+        placed |= {name: len(placed) + i for i, name in enumerate(block.names)}
+        layout.append({
+            "names": list(block.names),
+            "params": [placed[name] for name in block.names],
+            "axis": block.axis,
+            "count": block.count,
+        })  # fmt: skip
+    rest = [name for name in tensors if name not in placed]
+    groups: list[dict[str, Any]] = []
+    if layout:
+        groups.append({
+            "params": [tensors[name] for name in placed],
+            "lr": lr if sphere_lr is None else sphere_lr,
+            "weight_decay": weight_decay if step == "equilibrium" else 0.0,
+            "kind": "sphere",
+            "blocks": layout,
+            "step": step,
+            "radius": radius,
+        })  # fmt: skip
+    for kind, decay, names in (
+        ("other", weight_decay, [name for name in rest if name not in without_decay]),
+        ("without decay", 0.0, [name for name in rest if name in without_decay]),
+    ):
+        own = [tensors[name] for name in names]
+        if own:
+            groups.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
+    return groups
+
+
+def check_radius(radius: object) -> None:
+    """Refuse what is no radius of a sphere."""
+    number = isinstance(radius, int | float) and not isinstance(radius, bool)
+    if radius not in ("unit", "keep") and not (number and 0 < float(radius) < float("inf")):  # type: ignore[arg-type]
+        raise UsageError(f"`radius` must be 'unit', 'keep', or a positive number, got {radius!r}.")
+
+
+def sphere_radii(norms: Tensor, radius: str | float, block: Block) -> Tensor:
+    """The radius of each piece, from the norms that they have.
+
+    Raises:
+        UsageError: If a piece has no direction: its norm is zero, too small or large for squares
+            in float32, or not finite.
+    """
+    check_radius(radius)
+    named = ", ".join(map(repr, block.names[:3])) + (", …" if len(block.names) > 3 else "")
+    bad = ~((norms > _SMALLEST) & (norms < 1 / _SMALLEST))
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise UsageError(
+            f"Piece {first} of {block.count} of {named} has norm {float(norms[first]):.3g}, which "
+            "gives it no direction. Initialise it at random, or leave it out of the blocks, as for "
+            "a branch that is meant to begin at zero."
+        )
+    if radius == "keep":
+        return norms
+    return torch.full_like(norms, 1.0 if radius == "unit" else float(radius))
+
+
+_SMALLEST: Final = 1e-15
