@@ -64,7 +64,7 @@ def param_groups(
     placed: dict[str, int] = {}
     layout = []
     for block in blocks:
-        block_pieces(block, {name: tensor.detach() for name, tensor in tensors.items()})
+        block_pieces(block, {name: _shape_of(tensor) for name, tensor in tensors.items()})
         shared = [name for name in block.names if name in placed]
         if shared:
             raise UsageError(f"Parameter {shared[0]!r} is in two blocks; it can be in one.")
@@ -95,6 +95,11 @@ def param_groups(
         if own:
             groups.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
     return groups
+
+
+def _shape_of(tensor: Tensor) -> Tensor:
+    """A tensor without data: a parameter may be spread over processes."""
+    return torch.empty(tensor.shape, device="meta")
 
 
 def check_radius(radius: object) -> None:

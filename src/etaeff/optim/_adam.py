@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from etaeff.errors import UsageError
-from etaeff.optim._layout import spheres
+from etaeff.optim._layout import inners, spheres
 from etaeff.optim._sphere import SphereOptimizer
 from etaeff.theory import Equilibrium, equilibrium
 
@@ -171,31 +171,27 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
         beta1, beta2 = group["betas"]
         sign = -1 if group["maximize"] else 1
         own = self._gradients(group)
+        heard = [s for s in spheres(group) if any(id(p) in own for p in s.params)]
+        grads = [[own.get(id(p), torch.zeros_like(p)) * sign for p in s.params] for s in heard]
+        squares = inners(list(zip(heard, grads, grads, strict=True)), everywhere=True)
         found = []
-        for sphere in spheres(group):
-            heard = [p for p in sphere.params if id(p) in own]
-            if not heard:
-                continue
-            grads = [
-                own[id(p)] * sign if id(p) in own else torch.zeros_like(p) for p in sphere.params
-            ]
+        for sphere, gs, square in zip(heard, grads, squares, strict=True):
+            first = next(p for p in sphere.params if id(p) in own)
+            begun = self.state[first].get("exp_avg_sq")
+            v = torch.zeros_like(square, dtype=torch.float32) if begun is None else begun
             entries = sum(p.numel() for p in sphere.params) // sphere.block.count
-            state = self.state[heard[0]]
-            v = state.setdefault(
-                "exp_avg_sq", torch.zeros_like(state["radius"], dtype=torch.float32)
-            )
-            v.lerp_((sphere.inner(grads, grads) / entries).to(v.dtype), 1 - beta2)
-            for p in heard:
-                state = self.state[p]
+            v.lerp_((square / entries).to(v.dtype), 1 - beta2)
+            for rows, g in zip(sphere.rows, gs, strict=True):
+                if id(rows.param) not in own:
+                    continue
+                state = self.state[rows.param]
                 state["step"] += 1
-                state["exp_avg_sq"] = v if p is heard[0] else v.clone()
-            steps = self.state[heard[0]]["step"].to(v.device)
-            size = (v / (1 - beta2**steps)).sqrt() + group["eps"]
-            for p, g in zip(sphere.params, grads, strict=True):
-                if id(p) in own:
-                    m = self.state[p]["exp_avg"].lerp_(g, 1 - beta1) / (1 - beta1**steps)
-                    found.append((p, torch.empty_like(m)))
-                    sphere.cut(found[-1][1]).copy_(sphere.cut(m) / sphere.spread(size, m))
+                state["exp_avg_sq"] = v if rows.param is first else v.clone()
+                steps = state["step"].to(v.device)
+                size = (v / (1 - beta2**steps)).sqrt() + group["eps"]
+                d = state["exp_avg"].lerp_(g, 1 - beta1) / (1 - beta1**steps)
+                rows.view(d).div_(rows.spread(size, d))
+                found.append((rows.param, d))
         return found
 
     def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:

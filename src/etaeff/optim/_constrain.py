@@ -8,8 +8,7 @@ from torch.optim import Optimizer
 
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.geometry import Block, sphere_radii
-from etaeff.optim._layout import Sphere
-from etaeff.optim._sphere import norms_of, put_at_
+from etaeff.optim._layout import Sphere, norms_of, put_at_
 
 
 class Constraint:
@@ -58,6 +57,7 @@ def constrain_(
         UsageError: If a piece has no direction, or the optimiser does not step a tensor.
 
     Examples:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4))
         >>> optimizer = torch.optim.RMSprop(model.parameters(), lr=0.01)
         >>> handle = constrain_(model, optimizer, [Block(("0.weight",), count=4)])
@@ -80,8 +80,7 @@ def constrain_(
     radii = project_(model, blocks, radius=radius)
 
     def after(_optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        for sphere, own in zip(found, radii, strict=True):
-            put_at_(sphere, own)
+        put_at_(found, radii)
 
     return Constraint(found, radii, inner.register_step_post_hook(after))
 
@@ -111,6 +110,7 @@ def project_(
         UsageError: If a piece has no direction.
 
     Examples:
+        >>> import torch
         >>> model = nn.Linear(3, 2, bias=False)
         >>> averaged = torch.optim.swa_utils.AveragedModel(model)
         >>> _ = project_(averaged.module, [Block(("weight",), count=2)])
@@ -118,15 +118,14 @@ def project_(
         tensor(True)
     """
     found = _spheres_of(model, blocks)
-    norms = [norms_of(own) for own in found]
+    norms = norms_of(found)
     if isinstance(radius, str | int | float):
         radii = [sphere_radii(n, radius, own.block) for n, own in zip(norms, found, strict=True)]
     else:
         radii = [own.to(norm) for own, norm in zip(radius, norms, strict=True)]
         for norm, own in zip(norms, found, strict=True):
             sphere_radii(norm, "keep", own.block)
-    for own, wanted in zip(found, radii, strict=True):
-        put_at_(own, wanted)
+    put_at_(found, radii)
     return radii
 
 

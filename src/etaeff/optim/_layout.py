@@ -1,13 +1,15 @@
-"""The blocks of a parameter group as views, and the sums that a step needs of them."""
+"""The blocks of a parameter group, and the inner products that a step needs of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from etaeff.geometry import Block, pieces
+from etaeff.geometry import Block
+from etaeff.optim._shards import Mesh, Rows, summed
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,53 @@ class Sphere:
     block: Block
     params: tuple[Tensor, ...]
 
-    def cut(self, tensor: Tensor) -> Tensor:
-        """The pieces of a tensor like one of its parameters."""
-        return pieces(tensor, self.block.axis, self.block.count)
+    @cached_property
+    def rows(self) -> tuple[Rows, ...]:
+        """Of each parameter."""
+        axis, count = self.block.axis, self.block.count
+        return tuple(Rows(p, axis % max(p.ndim, 1), count) for p in self.params)
 
-    def inner(self, left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
-        """⟨left, right⟩ of each piece over all tensors, in float64, of shape (count,)."""
-        parts = []
-        for x, y in zip(left, right, strict=True):
-            x, y = self.cut(x), self.cut(y)
-            dims = tuple(range(1, x.ndim))
-            if x is y or x.data_ptr() == y.data_ptr():
-                # Accumulated in float64: in float32, 5e7 squares err by 4e-3.
-                parts.append(torch.linalg.vector_norm(x, dim=dims, dtype=torch.float64).square())
-            else:
-                parts.append((x * y).sum(dim=dims, dtype=torch.float64))
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether no piece is spread: tensors cut in rows alike are sharded alike too."""
+        if any(rows.crosses for rows in self.rows):
+            return False
+        return len({rows.sharded for rows in self.rows}) == 1
 
-    def spread(self, factor: Tensor, tensor: Tensor) -> Tensor:
-        """A factor for each piece in the shape of the tensor's pieces."""
-        ndim = self.cut(tensor).ndim
-        return factor.to(tensor.dtype if tensor.is_floating_point() else factor.dtype).reshape(
-            -1, *[1] * (ndim - 1)
-        )
+    @cached_property
+    def here(self) -> Tensor | slice:
+        """The pieces that this process sees: all, unless it holds whole ones."""
+        first = self.rows[0]
+        if not self.is_local or first.sharded is None:
+            return slice(None)
+        own: Tensor = first.pieces.unique()
+        return own
+
+
+# Of a sphere, two lists of tensors like its parameters.
+Pair: TypeAlias = tuple[Sphere, Sequence[Tensor], Sequence[Tensor]]
+
+
+def inners(pairs: Sequence[Pair], *, everywhere: bool = False) -> list[Tensor]:
+    """⟨left, right⟩ of each piece over all tensors and processes, in float64, shapes (count,).
+
+    All that crosses processes goes in one collective. Pieces that are not `here` are zero.
+
+    Args:
+        pairs: What to multiply.
+        everywhere: Tell every process of all pieces.
+    """
+    parts: list[tuple[Tensor, Mesh | None]] = []
+    for sphere, left, right in pairs:
+        for rows, x, y in zip(sphere.rows, left, right, strict=True):
+            mesh = rows.sharded if everywhere or not sphere.is_local else None
+            parts.append((rows.sums(x, y), mesh))
+    totals = iter(summed(parts))
+    found = []
+    for sphere, _, _ in pairs:
+        own = [next(totals) for _ in sphere.rows]
+        found.append(torch.stack([part.to(own[0].device) for part in own]).sum(0))
+    return found
 
 
 def spheres(group: Mapping[str, Any]) -> list[Sphere]:
@@ -56,3 +82,28 @@ def spheres(group: Mapping[str, Any]) -> list[Sphere]:
         )
         for own in group["blocks"]
     ]
+
+
+def norms_of(found: Sequence[Sphere]) -> list[Tensor]:
+    """Norm of each piece of each block, in float64, on every process."""
+    pairs = [(own, _values(own), _values(own)) for own in found]
+    return [square.sqrt() for square in inners(pairs, everywhere=True)]
+
+
+def put_at_(found: Sequence[Sphere], radii: Sequence[Tensor]) -> None:
+    """Scale the pieces of blocks to their radius; those that are there, to rounding, stay."""
+    for sphere, radius, norm in zip(found, radii, norms_of(found), strict=True):
+        factor = radius / norm
+        stays = (factor - 1).abs() <= _THERE * torch.finfo(sphere.params[0].dtype).eps
+        with torch.no_grad():
+            for rows in sphere.rows:
+                own = rows.view(rows.param)
+                new = own * rows.spread(factor.to(own.device), rows.param)
+                own.copy_(torch.where(rows.spread(stays.to(own.device), rows.param), own, new))
+
+
+_THERE = 2  # units in the last place
+
+
+def _values(sphere: Sphere) -> list[Tensor]:
+    return [p.detach() for p in sphere.params]

@@ -1,15 +1,15 @@
 """What the optimisers share: groups whose blocks live on spheres, beside groups of torch's."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from etaeff.errors import NumericalError, UsageError
-from etaeff.geometry import STEPS, block_norms, check_radius, sphere_radii
-from etaeff.optim._layout import Sphere, spheres
+from etaeff.geometry import STEPS, check_radius, sphere_radii
+from etaeff.optim._layout import Sphere, inners, norms_of, put_at_, spheres
 from etaeff.optim._rounding import write_
 from etaeff.optim._turn import Turn, projected, turned
 from etaeff.theory import Equilibrium
@@ -17,6 +17,14 @@ from etaeff.theory import Equilibrium
 _OWN: Final = ("blocks", "step", "radius", "tangent", "second_moment")  # keys of sphere groups
 _MOMENTS: Final = ("momentum_buffer", "exp_avg")  # that live in the tangent space
 _NARROW: Final = (torch.float16, torch.bfloat16)
+
+
+class _Move(NamedTuple):
+    """What a block of a group is to do: the free step would be w − η d."""
+
+    group: dict[str, Any]
+    sphere: Sphere
+    directions: list[Tensor]
 
 
 class SphereOptimizer(Optimizer):
@@ -81,11 +89,14 @@ class SphereOptimizer(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            moves: list[_Move] = []
             for group in self.param_groups:
                 if group.get("blocks"):
-                    self._turn(group)
+                    moves += self._directed(group)
                 else:
                     self._update(group, sphere=False)
+            if moves:
+                self._turn(moves)
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -113,73 +124,89 @@ class SphereOptimizer(Optimizer):
         for sphere in found:
             for name, p in zip(sphere.block.names, sphere.params, strict=True):
                 _refuse_kind(name, p)
-        radii = [sphere_radii(norms_of(own), group["radius"], own.block) for own in found]
+        norms = norms_of(found)
+        radii = [
+            sphere_radii(norm, group["radius"], own.block)
+            for norm, own in zip(norms, found, strict=True)
+        ]
+        if group["radius"] != "keep":
+            put_at_(found, radii)
         for sphere, radius in zip(found, radii, strict=True):
-            if group["radius"] != "keep":
-                put_at_(sphere, radius)
             for p in sphere.params:
                 self.state[p]["radius"] = radius.clone()
 
-    def _turn(self, group: dict[str, Any]) -> None:
+    def _directed(self, group: dict[str, Any]) -> list["_Move"]:
+        """Update the state of a group, and give the direction of each block with a gradient."""
         if group["step"] != "equilibrium":
             _refuse_decay(group["weight_decay"])  # it may have been set since
         directions = {id(p): d for p, d in self._update(group, sphere=True)}
-        moved = []
-        for sphere in spheres(group):
-            if not any(id(p) in directions for p in sphere.params):
-                continue
-            ds = [directions.get(id(p), torch.zeros_like(p)) for p in sphere.params]
-            moved.append((sphere, ds, self._factors(group, sphere, ds)))
-        self._refuse_nonfinite(group, moved)
-        for sphere, ds, turn in moved:
-            for p, d in zip(sphere.params, ds, strict=True):
-                new = sphere.cut(p).to(d.dtype) * sphere.spread(turn.weight, d)
-                new = new + sphere.cut(d) * sphere.spread(turn.direction, d)
-                write_(sphere.cut(p), new, turn.stays.reshape(-1, *[1] * (new.ndim - 1)))
-            if group["tangent"]:
-                self._transport(sphere)
+        return [
+            _Move(group, own, [directions.get(id(p), torch.zeros_like(p)) for p in own.params])
+            for own in spheres(group)
+            if any(id(p) in directions for p in own.params)
+        ]
 
-    def _factors(self, group: dict[str, Any], sphere: Sphere, ds: list[Tensor]) -> Turn:
-        ws = [p.to(d.dtype) for p, d in zip(sphere.params, ds, strict=True)]
-        sums = sphere.inner(ws, ws), sphere.inner(ws, ds), sphere.inner(ds, ds)
+    def _turn(self, moves: list["_Move"]) -> None:
+        """Take the steps, of all groups together: what crosses processes is summed once."""
+        pairs = []
+        for _, sphere, ds in moves:
+            ws = [p.to(d.dtype) for p, d in zip(sphere.params, ds, strict=True)]
+            pairs += [(sphere, ws, ws), (sphere, ws, ds), (sphere, ds, ds)]
+        sums = inners(pairs)
+        turns = [self._factors(move, *sums[3 * i : 3 * i + 3]) for i, move in enumerate(moves)]
+        self._refuse_nonfinite(moves, turns)
+        for (_, sphere, ds), turn in zip(moves, turns, strict=True):
+            for rows, d in zip(sphere.rows, ds, strict=True):
+                own, to = rows.view(rows.param), rows.view(d)
+                new = own.to(d.dtype) * rows.spread(turn.weight, d)
+                new = new + to * rows.spread(turn.direction, d)
+                write_(own, new, rows.spread(turn.stays, d))
+        kept = [move.sphere for move in moves if move.group["tangent"]]
+        for key in _MOMENTS:
+            begun = [own for own in kept if all(key in self.state[p] for p in own.params)]
+            self._tangent_([(own, [self.state[p][key] for p in own.params]) for own in begun])
+
+    def _factors(self, move: "_Move", ww: Tensor, wd: Tensor, dd: Tensor) -> Turn:
+        group, sphere, _ = move
         radius = self.state[sphere.params[0]]["radius"]
         if group["step"] == "projected":
-            return projected(*sums, group["lr"], radius)
+            return projected(ww, wd, dd, group["lr"], radius)
         if group["step"] == "angle":
-            return turned(*sums, group["lr"], radius)
+            return turned(ww, wd, dd, group["lr"], radius)
         angle = self._equilibrium(group, tuple(sphere.params[0].shape)).angle
         assert angle is not None  # only a missing norm of the gradient takes it away
-        return turned(*sums, float(angle), radius)
+        return turned(ww, wd, dd, float(angle), radius)
 
-    def _refuse_nonfinite(
-        self, group: dict[str, Any], moved: list[tuple[Sphere, list[Tensor], Turn]]
-    ) -> None:
-        """One question for the whole group: each would wait for the device."""
-        if not moved or group.get("capturable") or torch.compiler.is_compiling():
+    def _refuse_nonfinite(self, moves: list["_Move"], turns: list[Turn]) -> None:
+        """One question for all blocks: each would wait for the device."""
+        unasked = [move.group.get("capturable") for move in moves]
+        if all(unasked) or torch.compiler.is_compiling():
             return
-        factors = [turn.weight + turn.direction for _, _, turn in moved]
+        factors = [
+            (turn.weight + turn.direction)[move.sphere.here]
+            for move, turn in zip(moves, turns, strict=True)
+        ]
         if bool(torch.cat(factors).isfinite().all()):
             return
-        for (sphere, _, _), factor in zip(moved, factors, strict=True):
+        for move, factor in zip(moves, factors, strict=True):
             if not bool(factor.isfinite().all()):
                 raise NumericalError(
-                    f"The weight or the update of {', '.join(map(repr, sphere.block.names))} is "
-                    "NaN, infinite or zero. No weight of its group was changed in this step, but "
+                    f"The weight or the update of {', '.join(map(repr, move.sphere.block.names))} "
+                    "is NaN, infinite or zero. No weight on a sphere was changed in this step, but "
                     "the moments hold it: go back to a checkpoint, and look at the loss."
                 )
 
-    def _transport(self, sphere: Sphere) -> None:
-        """Take the radial part, at the new weight, out of the moments."""
-        for key in _MOMENTS:
-            if all(isinstance(self.state[p].get(key), Tensor) for p in sphere.params):
-                self._tangent_(sphere, [self.state[p][key] for p in sphere.params])
-
-    def _tangent_(self, sphere: Sphere, vectors: list[Tensor]) -> None:
-        """Take the radial part out of vectors, in place."""
-        ws = [p.to(v.dtype) for p, v in zip(sphere.params, vectors, strict=True)]
-        share = sphere.inner(ws, vectors) / sphere.inner(ws, ws)
-        for w, vector in zip(ws, vectors, strict=True):
-            sphere.cut(vector).sub_(sphere.cut(w) * sphere.spread(share, w))
+    def _tangent_(self, own: list[tuple[Sphere, list[Tensor]]]) -> None:
+        """Take the radial part, at the weights as they are, out of vectors, in place."""
+        pairs = []
+        for sphere, vectors in own:
+            ws = [p.to(v.dtype) for p, v in zip(sphere.params, vectors, strict=True)]
+            pairs += [(sphere, ws, vectors), (sphere, ws, ws)]
+        sums = inners(pairs)
+        for i, (sphere, vectors) in enumerate(own):
+            share = sums[2 * i] / sums[2 * i + 1]
+            for rows, w, vector in zip(sphere.rows, pairs[2 * i][1], vectors, strict=True):
+                rows.view(vector).sub_(rows.view(w) * rows.spread(share, w))
 
     def _gradients(self, group: dict[str, Any]) -> dict[int, Tensor]:
         """Gradients of a sphere group, by parameter, in at least float32; tangent if asked."""
@@ -188,31 +215,10 @@ class SphereOptimizer(Optimizer):
             if p.grad is not None and p.grad.is_sparse:
                 raise UsageError("Sparse gradients have no direction on a sphere; densify them.")
         if group["tangent"]:
-            for sphere in spheres(group):
-                if all(id(p) in found for p in sphere.params):
-                    own = [found[id(p)].clone() for p in sphere.params]
-                    self._tangent_(sphere, own)
-                    found |= {id(p): g for p, g in zip(sphere.params, own, strict=True)}
+            found = {key: g.clone() for key, g in found.items()}  # torch's are not ours to change
+            heard = [own for own in spheres(group) if all(id(p) in found for p in own.params)]
+            self._tangent_([(own, [found[id(p)] for p in own.params]) for own in heard])
         return found
-
-
-def put_at_(sphere: Sphere, radius: Tensor) -> None:
-    """Scale the pieces of a block to their radius; those that are there, to rounding, stay."""
-    factor = radius / norms_of(sphere)
-    stays = (factor - 1).abs() <= _THERE * torch.finfo(sphere.params[0].dtype).eps
-    with torch.no_grad():
-        for p in sphere.params:
-            cut = sphere.cut(p)
-            shape = (-1, *[1] * (cut.ndim - 1))
-            cut.copy_(torch.where(stays.reshape(shape), cut, cut * factor.reshape(shape)))
-
-
-_THERE: Final = 2
-
-
-def norms_of(sphere: Sphere) -> Tensor:
-    """Norm of each piece, in float64."""
-    return block_norms(sphere.block, dict(zip(sphere.block.names, sphere.params, strict=True)))
 
 
 def _wide(tensor: Tensor) -> Tensor:

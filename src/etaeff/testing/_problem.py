@@ -1,0 +1,155 @@
+"""One small training problem for an optimiser on spheres, and what two runs are compared by."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from etaeff.geometry import STEPS, Block, param_groups
+
+Array = NDArray[np.float64]
+
+ROWS, COLUMNS = 4, 6  # of the weight whose rows are the spheres
+
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """An optimiser under test: one row of `SphereOptimizerContract.cases`.
+
+    Attributes:
+        name: Of the row, in the names of the tests.
+        optimizer: The class; it takes groups of `etaeff.param_groups`.
+        kwargs: Arguments of it, and of `free`.
+        own: Arguments of it alone.
+        free: The optimiser that it equals bit for bit in groups without blocks, if there is one.
+        steps: The values of `step` that it knows.
+        direction: The reference: from the gradients so far, as float64 matrices, the direction d
+            of the last free step w − ηd. None tests no first steps.
+        angle: The angle per step in radians from lr and weight decay with `step="equilibrium"`.
+    """
+
+    name: str
+    optimizer: Callable[..., Optimizer]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    free: Callable[..., Optimizer] | None = None
+    steps: tuple[str, ...] = STEPS
+    direction: Callable[[Sequence[Array]], Array] | None = None
+    angle: Callable[[float, float], float] | None = None
+
+
+class Run:
+    """A small problem: a 4×6 weight whose rows are spheres, a free 3×5 weight, an optimiser.
+
+    Args:
+        case: The optimiser.
+        step: What a step is.
+        dtype: Of the weights.
+        lr: Learning rate.
+        radius: Of the spheres.
+        seed: Of weights and gradients.
+    """
+
+    def __init__(
+        self,
+        case: OptimizerCase,
+        step: str,
+        dtype: torch.dtype = torch.float32,
+        *,
+        lr: float | Tensor = 0.05,
+        radius: str | float = "unit",
+        seed: int = 0,
+    ) -> None:
+        """Draw the weights and make the optimiser."""
+        self.source = torch.Generator().manual_seed(seed)
+        self.weight = Parameter(self.normal(ROWS, COLUMNS).to(dtype))
+        self.other = Parameter(self.normal(3, 5).to(dtype))
+        groups = param_groups(
+            {"weight": self.weight, "other": self.other}, [Block(("weight",), count=ROWS)],
+            lr=lr, weight_decay=0.1, step=step, radius=radius,
+        )  # fmt: skip
+        self.optimizer = case.optimizer(groups, **case.kwargs, **case.own)
+
+    @property
+    def params(self) -> tuple[Parameter, Parameter]:
+        """The weight on spheres and the free one."""
+        return self.weight, self.other
+
+    def normal(self, *shape: int) -> Tensor:
+        """Normal numbers in float64."""
+        return torch.randn(*shape, generator=self.source, dtype=torch.float64)
+
+    def draw(self) -> None:
+        """New gradients."""
+        for p in self.params:
+            p.grad = self.normal(*p.shape).to(p.dtype)
+
+    def steps(self, count: int) -> None:
+        """Steps with new gradients; what an optimiser draws is the same in all runs."""
+        for _ in range(count):
+            self.draw()
+            if self.weight.dtype == torch.bfloat16:  # which may round by chance
+                torch.manual_seed(int(self.normal(1).abs() * 1e6))
+            self.optimizer.step()
+
+    def off_radius(self, radius: float = 1.0) -> float:
+        """The largest distance of a norm from the radius, relative to it."""
+        norms = self.weight.detach().double().norm(dim=1)
+        return float((norms / radius - 1).abs().max())
+
+
+def bits(tensors: Sequence[Tensor]) -> list[bytes]:
+    """All bits of tensors: zeros with different signs differ, and equal NaN are equal."""
+    return [t.detach().reshape(-1).view(torch.uint8).numpy().tobytes() for t in tensors]
+
+
+def normalized(w: Array) -> Array:
+    """Rows of norm 1."""
+    rows: Array = w / np.sqrt((w**2).sum(1, keepdims=True))
+    return rows
+
+
+def turns(before: Tensor, after: Tensor) -> Tensor:
+    """The angle of each row, exact for small ones."""
+    u, v = (t.detach().double() / t.detach().double().norm(dim=1, keepdim=True)
+            for t in (before, after))  # fmt: skip
+    return 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))
+
+
+def free_run(make: Callable[..., Optimizer], case: OptimizerCase, dtype: torch.dtype) -> Optimizer:
+    """An optimiser without blocks."""
+    source = torch.Generator().manual_seed(0)
+    params = [Parameter(torch.randn(n, 3, generator=source).to(dtype)) for n in (2, 5)]
+    own = case.own if make is case.optimizer else {}
+    return make(params, lr=0.05, weight_decay=0.1, **case.kwargs, **own)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two trees of plain values and tensors agree, tensors in every bit."""
+    if isinstance(left, Tensor):
+        alike = isinstance(right, Tensor) and left.dtype == right.dtype
+        return alike and left.shape == right.shape and bits([left]) == bits([right])
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+def refuses(
+    error: type[Exception], word: str, call: Callable[..., Any], *args: Any, **kwargs: Any
+) -> None:
+    """Check that a call raises an error whose sentence has a word in it."""
+    said = None
+    try:
+        call(*args, **kwargs)
+    except error as refused:
+        said = str(refused)
+    assert said is not None, f"It was not refused with a {error.__name__}."
+    assert word in said, f"The error does not say {word!r}: {said}"

@@ -1,0 +1,86 @@
+"""Sphere optimisers on sharded parameters, in real processes, against one process."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("distributed.py")
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def trained(tmp_path, case, world=1):
+    """The weights, and the collectives of a step."""
+    out = tmp_path / f"{world}.pt"
+    command = [sys.executable, str(SCRIPT), ",".join(case), str(out)]
+    port = str(free_port())
+    runs = [[*command, str(rank), str(world), port] for rank in range(world)]
+    started = [
+        subprocess.Popen(c, stderr=subprocess.PIPE, text=True)
+        for c in (runs if world > 1 else [command])
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in started]
+    for process, error in zip(started, errors, strict=True):
+        assert process.returncode == 0, error
+    found = torch.load(out)
+    return found["weights"], found["collectives"]
+
+
+def assert_close(found, truth):
+    for name, weight in truth.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-6, atol=1e-6)
+
+
+def case(kind, layout, how="shard", step="projected"):
+    return [kind, layout, how, step, "all", "-"]
+
+
+# Kind, blocks, sharding, step, processes, collectives of a step.
+NORMAL = [
+    ("sgd", "rows", "shard", "projected", 2, 0),
+    ("adam", "heads", "shard", "angle", 2, 1),
+    ("sgd", "tensors", "other axis", "projected", 2, 1),
+    ("adam", "joint", "hsdp", "equilibrium", 4, 1),
+]
+LONG = [
+    ("adam", "tensors", "shard", "angle", 2, 1),
+    ("adam", "columns", "shard", "projected", 2, 1),
+    ("sgd", "heads", "shard", "projected", 2, 1),
+    ("sgd", "heads", "shard", "projected", 3, 0),
+    ("lion", "row and bias", "shard", "projected", 3, 0),
+    ("sgd", "rows", "other axis", "angle", 2, 1),
+    ("adam by block", "heads", "shard", "projected", 2, 2),
+    ("tangent", "tensors", "shard", "projected", 2, 3),
+    ("constrain", "tensors", "shard", "projected", 2, 1),
+    ("sgd", "rows", "hsdp", "equilibrium", 4, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout", "how", "step", "world", "collectives"),
+    [*NORMAL, *(pytest.param(*row, marks=pytest.mark.long) for row in LONG)],
+)
+def test_shards_train_as_one_process(tmp_path, kind, layout, how, step, world, collectives):
+    one, _ = trained(tmp_path, case(kind, layout, how, step))
+    many, reduced = trained(tmp_path, case(kind, layout, how, step), world)
+    assert_close(many, one)
+    assert reduced == collectives
+
+
+@pytest.mark.parametrize(
+    ("kind", "layout"), [("adam", "heads"), pytest.param("sgd", "rows", marks=pytest.mark.long)]
+)
+def test_a_checkpoint_of_two_processes_goes_on_in_four(tmp_path, kind, layout):
+    whole, _ = trained(tmp_path, [kind, layout, "shard", "projected", "all", "-"])
+    folder = str(tmp_path / "checkpoint")
+    trained(tmp_path, [kind, layout, "shard", "projected", "save", folder], 2)
+    found, _ = trained(tmp_path, [kind, layout, "shard", "projected", "load", folder], 4)
+    assert_close(found, whole)
