@@ -3,14 +3,13 @@
 python examples/lightning_module.py
 """
 
-import logging
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, TensorDataset
 
 import etaeff
@@ -35,8 +34,7 @@ class Classifier(lightning.LightningModule):
         """With step="equilibrium", lr and weight_decay are those of plain SGD."""
         groups = self.audit.param_groups(lr=0.1, weight_decay=5e-4, step="equilibrium")
         optimizer = SphereSGD(groups, momentum=0.9)
-        epochs = self.hparams.epochs
-        return [optimizer], [torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)]
+        return [optimizer], [CosineAnnealingLR(optimizer, self.hparams.epochs)]
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         """The loss of a batch."""
@@ -46,40 +44,34 @@ class Classifier(lightning.LightningModule):
         """The accuracy, and how far the norms are off 1."""
         tensors = dict(self.net.named_parameters())
         norms = torch.cat([block_norms(block, tensors) for block in self.audit.blocks])
-        self.log("accuracy", (self.net(batch[0]).argmax(1) == batch[1]).float().mean())
-        self.log("norms off 1 by", (norms - 1).abs().max())
+        accuracy = (self.net(batch[0]).argmax(1) == batch[1]).float().mean()
+        self.log_dict({"accuracy": accuracy, "norms off 1": (norms - 1).abs().max()})
 
 
 def main() -> None:
     """Train once through, and once in two halves."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     data = load_dataset("digits")
-    x, y, test_x, test_y = map(
-        torch.from_numpy, (data.train_x, data.train_y, data.test_x, data.test_y)
-    )
-    train = DataLoader(TensorDataset(x, y), batch_size=30)
-    test = DataLoader(TensorDataset(test_x, test_y), batch_size=len(test_x))
+    train = TensorDataset(torch.from_numpy(data.train_x), torch.from_numpy(data.train_y))
+    test = TensorDataset(torch.from_numpy(data.test_x), torch.from_numpy(data.test_y))
+    loaders = DataLoader(train, batch_size=30), DataLoader(test, batch_size=len(test))
+    silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
 
-    def trained(
-        epochs: int, checkpoint: Path | None = None
-    ) -> tuple[Classifier, lightning.Trainer]:
+    def trained(epochs: int, checkpoint: str | None = None) -> lightning.Trainer:
         lightning.seed_everything(0, verbose=False)
-        model = Classifier(epochs=10)
-        trainer = lightning.Trainer(
-            max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False,
-        )  # fmt: skip
-        trainer.fit(model, train, test, ckpt_path=checkpoint)
-        return model, trainer
+        options = dict.fromkeys(silent, False) | {"accelerator": "cpu", "max_epochs": epochs}
+        trainer = lightning.Trainer(**options)
+        trainer.fit(Classifier(epochs=10), *loaders, ckpt_path=checkpoint)
+        last = {name: f"{value:.3g}" for name, value in trainer.callback_metrics.items()}
+        print(f"after {epochs} epochs:", last)
+        return trainer
 
-    whole, trainer = trained(10)
-    print({k: float(v) for k, v in trainer.callback_metrics.items()})
+    whole = trained(10)
     with tempfile.TemporaryDirectory() as folder:
-        _, half = trained(5)
-        half.save_checkpoint(Path(folder) / "half.ckpt")
-        resumed, _ = trained(10, Path(folder) / "half.ckpt")
-    pairs = zip(whole.parameters(), resumed.parameters(), strict=True)
-    print(f"resumed equals unbroken, bit for bit: {all(torch.equal(*pair) for pair in pairs)}")
+        trained(5).save_checkpoint(f"{folder}/half.ckpt")
+        resumed = trained(10, f"{folder}/half.ckpt")
+    weights = whole.model.parameters(), resumed.model.parameters()
+    same = all(torch.equal(*pair) for pair in zip(*weights, strict=True))
+    print(f"resumed equals unbroken, bit for bit: {same}")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="digits", help="folder with idx files")
     parser.add_argument("--train-size", type=int, help="how many examples; all by default")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12)
     options = parser.parse_args()
     torch.manual_seed(0)
     data = load_dataset(options.data)
@@ -55,7 +55,7 @@ def main() -> None:
 
     audit = etaeff.audit(model, (x[:8],))
     print(repr(audit))
-    groups = audit.param_groups(lr=0.03, weight_decay=5e-4)  # decay is for the rest
+    groups = audit.param_groups(lr=0.1, weight_decay=5e-4)  # decay is for the rest
     optimizer = SphereSGD(groups, momentum=0.9)
     batches = [b for _ in range(options.epochs) for b in torch.randperm(len(x)).split(32)]
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(batches))

@@ -16,10 +16,12 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import DTensor, Shard
+from torch.nn.parallel import DistributedDataParallel
 
 from etaeff.geometry import Block, param_groups
-from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, constrain_
+from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, constrain_, project_
 
 # Rows of 7 do not divide evenly; pieces of two rows and whole tensors cross shards.
 BLOCKS = {
@@ -110,9 +112,19 @@ def run(case, out, rank, world):
     """Train; with a checkpoint, save halfway, or load and go on."""
     kind, layout, how, step, stage, folder = case
     model = Net()
-    if world > 1:
-        shard(model, how, world)
-    optimizer = optimizer_of(kind, model, BLOCKS[layout], step=step)
+    if how == "zero" and world > 1:
+        project_(model, BLOCKS[layout])  # each process makes an optimiser of its own tensors only
+        groups = param_groups(
+            model, BLOCKS[layout], lr=0.05, weight_decay=0.01, step=step, separate=True
+        )
+        optimizer = ZeroRedundancyOptimizer(
+            groups, {"sgd": SphereSGD, "adam": SphereAdam}[kind], lr=0.05
+        )
+    else:
+        if how != "ddp" and world > 1:
+            shard(model, how, world)
+        optimizer = optimizer_of(kind, model, BLOCKS[layout], step=step)
+    trained = DistributedDataParallel(model) if how in ("ddp", "zero") and world > 1 else model
     calls = count_collectives() if world > 1 else []
     first, last = {"all": (0, 10), "save": (0, 5), "load": (5, 10)}[stage]
     if stage == "load":
@@ -123,7 +135,7 @@ def run(case, out, rank, world):
             model, optimizer, model_state_dict=found["model"], optim_state_dict=found["optimizer"]
         )
         calls.clear()
-    train(model, optimizer, first, last)
+    train(trained, optimizer, first, last)
     reduced = len(calls)
     if stage == "save":
         weights, state = get_state_dict(model, optimizer)

@@ -49,6 +49,7 @@ NORMAL = [
     ("adam", "heads", "shard", "angle", 2, 1),
     ("sgd", "tensors", "other axis", "projected", 2, 1),
     ("adam", "joint", "hsdp", "equilibrium", 4, 1),
+    ("adam", "rows", "zero", "projected", 2, 0),
 ]
 LONG = [
     ("adam", "tensors", "shard", "angle", 2, 1),
@@ -61,6 +62,7 @@ LONG = [
     ("tangent", "tensors", "shard", "projected", 2, 3),
     ("constrain", "tensors", "shard", "projected", 2, 1),
     ("sgd", "rows", "hsdp", "equilibrium", 4, 0),
+    ("adam", "joint", "ddp", "angle", 2, 0),
 ]
 
 

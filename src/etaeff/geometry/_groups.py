@@ -22,6 +22,7 @@ def param_groups(
     step: str = "projected",
     radius: str | float = "unit",
     without_decay: Collection[str] = (),
+    separate: bool = False,
 ) -> list[dict[str, Any]]:
     """Groups for the optimisers of `etaeff.optim`: the blocks on their spheres, and the rest.
 
@@ -41,6 +42,8 @@ def param_groups(
         radius: `"unit"`, `"keep"` (the norm that a piece has when the optimiser is made), or a
             positive number.
         without_decay: Names that have no weight decay, for example those without effect.
+        separate: A group for each block, as `ZeroRedundancyOptimizer` needs, which deals out the
+            tensors of a group.
 
     Returns:
         Up to three groups, with `kind` "sphere", "other" and "without decay".
@@ -56,37 +59,33 @@ def param_groups(
         >>> [(group["kind"], group["weight_decay"], len(group["params"])) for group in groups]
         [('sphere', 0.0, 1), ('other', 0.0001, 2)]
         >>> groups[0]["blocks"]
-        [{'names': ['0.weight'], 'params': [0], 'axis': 0, 'count': 4}]
+        [{'names': ['0.weight'], 'params': [0], 'shapes': [[4, 3]], 'axis': 0, 'count': 4}]
     """
     if step not in STEPS:
         raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
     tensors = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
-    placed: dict[str, int] = {}
-    layout = []
+    metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
+    placed: set[str] = set()
     for block in blocks:
-        block_pieces(block, {name: _shape_of(tensor) for name, tensor in tensors.items()})
+        block_pieces(block, metas)  # refuses what cannot be cut
         shared = [name for name in block.names if name in placed]
         if shared:
             raise UsageError(f"Parameter {shared[0]!r} is in two blocks; it can be in one.")
-        placed |= {name: len(placed) + i for i, name in enumerate(block.names)}
-        layout.append({
-            "names": list(block.names),
-            "params": [placed[name] for name in block.names],
-            "axis": block.axis,
-            "count": block.count,
-        })  # fmt: skip
+        placed |= set(block.names)
     rest = [name for name in tensors if name not in placed]
     groups: list[dict[str, Any]] = []
-    if layout:
-        groups.append({
-            "params": [tensors[name] for name in placed],
-            "lr": lr if sphere_lr is None else sphere_lr,
-            "weight_decay": weight_decay if step == "equilibrium" else 0.0,
-            "kind": "sphere",
-            "blocks": layout,
-            "step": step,
-            "radius": radius,
-        })  # fmt: skip
+    for together in [[block] for block in blocks] if separate else [blocks]:
+        if together:
+            names = [name for block in together for name in block.names]
+            groups.append({
+                "params": [tensors[name] for name in names],
+                "lr": lr if sphere_lr is None else sphere_lr,
+                "weight_decay": weight_decay if step == "equilibrium" else 0.0,
+                "kind": "sphere",
+                "blocks": [_plain(block, names, metas) for block in together],
+                "step": step,
+                "radius": radius,
+            })  # fmt: skip
     for kind, decay, names in (
         ("other", weight_decay, [name for name in rest if name not in without_decay]),
         ("without decay", 0.0, [name for name in rest if name in without_decay]),
@@ -97,9 +96,15 @@ def param_groups(
     return groups
 
 
-def _shape_of(tensor: Tensor) -> Tensor:
-    """A tensor without data: a parameter may be spread over processes."""
-    return torch.empty(tensor.shape, device="meta")
+def _plain(block: Block, names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """A block of a group whose parameters have these names."""
+    return {
+        "names": list(block.names),
+        "params": [names.index(name) for name in block.names],
+        "shapes": [list(tensors[name].shape) for name in block.names],
+        "axis": block.axis,
+        "count": block.count,
+    }
 
 
 def check_radius(radius: object) -> None:

@@ -120,18 +120,35 @@ class SphereOptimizer(Optimizer):
     def _place(self, group: dict[str, Any]) -> None:
         """Put every block of a group at its radius."""
         check_radius(group["radius"])
+        if not group["params"]:  # another process has them
+            group["blocks"] = []
+            return
+        _refuse_shapes(group)
         found = spheres(group)
         for sphere in found:
             for name, p in zip(sphere.block.names, sphere.params, strict=True):
                 _refuse_kind(name, p)
-        norms = norms_of(found)
-        radii = [
-            sphere_radii(norm, group["radius"], own.block)
-            for norm, own in zip(norms, found, strict=True)
-        ]
+        radii = self._radii_of(group, found)
         if group["radius"] != "keep":
             put_at_(found, radii)
-        for sphere, radius in zip(found, radii, strict=True):
+        # Not in `state` before there are moments: checkpoints take what has a state for begun.
+        own = {p: r for s, r in zip(found, radii, strict=True) for p in s.params}
+        self.__dict__.setdefault("_radii", {}).update(own)
+
+    def _radii_of(self, group: dict[str, Any], found: list[Sphere]) -> list[Tensor]:
+        return [
+            sphere_radii(norm, group["radius"], own.block)
+            for norm, own in zip(norms_of(found), found, strict=True)
+        ]
+
+    def _remember_radii(self, moves: list["_Move"]) -> None:
+        """At the first step of a block, its radius goes into the state."""
+        for group, sphere, _ in moves:
+            if any("radius" in self.state[p] for p in sphere.params):
+                continue
+            radius = self.__dict__.get("_radii", {}).get(sphere.params[0])
+            if radius is None:  # the optimiser was copied before its first step
+                (radius,) = self._radii_of(group, [sphere])
             for p in sphere.params:
                 self.state[p]["radius"] = radius.clone()
 
@@ -148,6 +165,7 @@ class SphereOptimizer(Optimizer):
 
     def _turn(self, moves: list["_Move"]) -> None:
         """Take the steps, of all groups together: what crosses processes is summed once."""
+        self._remember_radii(moves)
         pairs = []
         for _, sphere, ds in moves:
             ws = [p.to(d.dtype) for p, d in zip(sphere.params, ds, strict=True)]
@@ -224,6 +242,22 @@ class SphereOptimizer(Optimizer):
 def _wide(tensor: Tensor) -> Tensor:
     """A direction in 16 bits would lose small moments."""
     return tensor.float() if tensor.dtype in _NARROW else tensor
+
+
+def _refuse_shapes(group: dict[str, Any]) -> None:
+    """Refuse groups whose tensors are no longer those that the blocks were made for."""
+    params = group["params"]
+    for block in group["blocks"]:
+        for name, i, shape in zip(block["names"], block["params"], block["shapes"], strict=True):
+            if i < len(params) and list(params[i].shape) == list(shape):
+                continue
+            there = f"has shape {list(params[i].shape)}" if i < len(params) else "is not there"
+            raise UsageError(
+                f"{name!r} had shape {list(shape)} when its block was made, and in this group it "
+                f"{there}. Flattened shards (FSDP1, DeepSpeed) have no channels: use FSDP2. "
+                "ZeroRedundancyOptimizer deals out the tensors of a group: use "
+                "`param_groups(..., separate=True)`."
+            )
 
 
 def _refuse_kind(name: str, p: Tensor) -> None:
