@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
@@ -18,7 +18,7 @@ from etaeff.geometry import Block, block_norms
 from etaeff.optim import SphereAdam
 from etaeff.studies import load_dataset
 
-PROCESSES, STEPS, BATCH = 2, 40, 64
+PROCESSES, STEPS = 2, 40
 
 
 def network() -> nn.Sequential:
@@ -29,19 +29,15 @@ def network() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def train(model: nn.Module, blocks: tuple[Block, ...], share: slice) -> list[float]:
-    """The losses of a share of every batch; FSDP averages the gradients of all shares."""
+def train(model: nn.Module, blocks: tuple[Block, ...], x: Tensor, y: Tensor) -> list[float]:
+    """The losses of batches in a row; FSDP averages the gradients of the processes."""
     # From the sharded model, not the audit: that knows the parameters from before.
     groups = etaeff.param_groups(model, blocks, lr=0.003, step="angle", sphere_lr=0.03)
     optimizer = SphereAdam(groups)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    data = load_dataset("digits")
-    x, y = torch.from_numpy(data.train_x), torch.from_numpy(data.train_y)
-    order = torch.Generator().manual_seed(0)
     losses = []
-    for _ in range(STEPS):
-        batch = torch.randint(len(x), (BATCH,), generator=order)[share]
-        loss = F.cross_entropy(model(x[batch]), y[batch])
+    for images, labels in zip(x.chunk(STEPS), y.chunk(STEPS), strict=True):
+        loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -50,17 +46,15 @@ def train(model: nn.Module, blocks: tuple[Block, ...], share: slice) -> list[flo
     return losses
 
 
-def process(rank: int, folder: str) -> None:
+def process(rank: int, folder: str, blocks: tuple[Block, ...], x: Tensor, y: Tensor) -> None:
     """Train with shards, then without, and compare."""
     torch.set_num_threads(1)
     store = dist.FileStore(str(Path(folder) / "store"), PROCESSES)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=PROCESSES)
     model, alone = network(), network()
-    blocks = etaeff.audit(model, (torch.randn(4, 1, 8, 8),)).blocks
     fully_shard(model, mesh=init_device_mesh("cpu", (PROCESSES,)))
-    part = BATCH // PROCESSES
-    losses = train(model, blocks, slice(rank * part, (rank + 1) * part))
-    train(alone, blocks, slice(None))
+    losses = train(model, blocks, x[rank::PROCESSES], y[rank::PROCESSES])
+    train(alone, blocks, x, y)
     tensors = {name: p.detach().full_tensor() for name, p in model.named_parameters()}
     gap = max((tensors[name] - p).abs().max() for name, p in alone.named_parameters())
     if rank == 0:
@@ -72,5 +66,10 @@ def process(rank: int, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        torch.multiprocessing.spawn(process, (folder,), nprocs=PROCESSES)
+    digits = load_dataset("digits")
+    order = torch.arange(4 * 600) % 600  # four epochs
+    images, labels = (torch.from_numpy(own)[order] for own in (digits.train_x, digits.train_y))
+    found = etaeff.audit(network(), (images[:4],)).blocks
+    with tempfile.TemporaryDirectory() as place:
+        arguments = (place, found, images, labels)
+        torch.multiprocessing.spawn(process, arguments, nprocs=PROCESSES)

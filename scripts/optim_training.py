@@ -193,7 +193,7 @@ def error_of(run: Run) -> float:
     model.eval()
     x, y = others[0 if run.tuning else 1]
     with torch.no_grad():
-        return 100 * (model(x).argmax(1) != y).double().mean().item()
+        return 100 * float((model(x).argmax(1) != y).double().mean())
 
 
 # -------------------------------------------------------------------------------------- all runs
@@ -270,7 +270,8 @@ def half_life(own: Result) -> str:
     own_arguments = {"momentum": 0.9} if own.arm.optimizer == "SGD" else {"betas": BETAS}
     name = own.arm.optimizer.lower()
     steps = equilibrium(name, lr=own.lr, wd=own.wd, **own_arguments).half_life
-    return f"{float(steps):.3g}"
+    assert steps is not None
+    return f"{float(steps):.0f}"
 
 
 def table(found: Sequence[Result]) -> list[str]:

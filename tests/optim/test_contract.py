@@ -131,7 +131,7 @@ class TestTangentContract(SphereOptimizerContract):
     cases = tuple(
         OptimizerCase(
             f"{case.name}-tangent", case.optimizer, case.kwargs, {**case.own, "tangent": True},
-            free=case.free,
+            free=case.free, steps=("projected", "angle"),
         )
         for case in MAIN
     )  # fmt: skip
@@ -145,7 +145,7 @@ class TestImplementations(SphereOptimizerContract):
     cases = tuple(
         OptimizerCase(
             f"{case.name}-{name}", case.optimizer, {**case.kwargs, **flags}, case.own,
-            free=case.free, direction=case.direction, angle=case.angle,
+            free=case.free, steps=("projected",), direction=case.direction,
         )
         for case in MAIN if case.free
         for name, flags in IMPLEMENTATIONS.items() if name != "single"

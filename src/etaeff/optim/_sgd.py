@@ -93,6 +93,8 @@ class SphereSGD(torch.optim.SGD, SphereOptimizer):
             own = self._gradients(group)
             grads = [own[id(p)] for p in params]
             targets = [torch.zeros_like(g) for g in grads]
+        if group["nesterov"] and group["foreach"] is not False:
+            grads = [g.clone() for g in grads]  # torch would write into them
         sgd(
             targets,
             grads,

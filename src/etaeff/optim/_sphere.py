@@ -157,11 +157,17 @@ class SphereOptimizer(Optimizer):
         if group["step"] != "equilibrium":
             _refuse_decay(group["weight_decay"])  # it may have been set since
         directions = {id(p): d for p, d in self._update(group, sphere=True)}
-        return [
-            _Move(group, own, [directions.get(id(p), torch.zeros_like(p)) for p in own.params])
-            for own in spheres(group)
-            if any(id(p) in directions for p in own.params)
-        ]
+        moves = []
+        for sphere in spheres(group):
+            heard = [directions.get(id(p)) for p in sphere.params]
+            if any(d is not None for d in heard):
+                # A tensor of a joint block without a gradient is scaled with the others.
+                ds = [
+                    _wide(torch.zeros_like(p)) if d is None else d
+                    for p, d in zip(sphere.params, heard, strict=True)
+                ]
+                moves.append(_Move(group, sphere, ds))
+        return moves
 
     def _turn(self, moves: list["_Move"]) -> None:
         """Take the steps, of all groups together: what crosses processes is summed once."""

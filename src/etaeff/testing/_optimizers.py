@@ -117,7 +117,8 @@ class SphereOptimizerContract:
         """After construction, and after many steps."""
         run = Run(case, step, dtype, radius=2.5)
         assert run.off_radius(2.5) < _NORM_ERROR[dtype]
-        for _ in range(self.many // (10 if dtype == torch.float32 else 60)):
+        whole = dtype == torch.float32 and step != "equilibrium"  # which turns as "angle" does
+        for _ in range(self.many // (10 if whole else 60)):
             run.steps(10)
             assert run.off_radius(2.5) < _NORM_ERROR[dtype]
 
@@ -212,7 +213,7 @@ class SphereOptimizerContract:
                 run.optimizer.step()
         cos = torch.cosine_similarity(wide.weight.double(), narrow.weight.double(), dim=1)
         went = torch.cosine_similarity(wide.weight.double(), start, dim=1)
-        assert float((1 - cos).mean()) < 0.1 * float((1 - went).mean())
+        assert float((1 - cos).mean().detach()) < 0.1 * float((1 - went).mean().detach())
 
     # -------------------------------------------------------------------------------------- errors
 
