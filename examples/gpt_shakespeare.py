@@ -41,7 +41,7 @@ def main() -> None:
     """Train, and say how well."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("text", nargs="?", type=Path)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
     torch.manual_seed(0)
     text = options.text.read_text("utf-8") if options.text else "".join(topics.values())

@@ -40,13 +40,13 @@ BETAS = 0.9, 0.99  # a second moment of 0.999 would remember more than the whole
 TUNING, FINAL = (100, 101), tuple(range(8))  # seeds
 
 RATES = {
-    "SGD": (0.03, 0.1, 0.3, 1.0),
+    "SGD": (0.01, 0.03, 0.1, 0.3, 1.0),
     "AdamW": (1e-3, 3e-3, 1e-2, 3e-2),
-    "SphereSGD": (0.01, 0.03, 0.1, 0.3),
-    "SphereAdam": (1e-3, 3e-3, 1e-2, 3e-2),
-    "SphereLion": (3e-4, 1e-3, 3e-3, 1e-2),
+    "SphereSGD": (0.01, 0.03, 0.1, 0.3, 1.0),
+    "SphereAdam": (1e-3, 3e-3, 1e-2, 3e-2, 0.1),
+    "SphereLion": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
 }
-DECAYS = {"SGD": (1e-3, 1e-2, 0.1), "AdamW": (0.03, 0.3, 3.0)}
+DECAYS = {"SGD": (1e-3, 1e-2, 0.1), "AdamW": (0.03, 0.3, 3.0, 10.0)}
 
 
 @dataclass(frozen=True)

@@ -66,20 +66,21 @@ def test_gpt_learns_a_text(printed):
     said = printed("gpt_shakespeare.py")
     (before,) = numbers("loss on unseen text, before: #", said)
     (after,) = numbers("loss on unseen text, after: #", said)
-    assert before > 4.5  # log(127) is 4.8
-    assert after < 2.6  # the letters' own frequencies give 3.2, pairs of letters 2.5
+    assert before > 4.5  # the logarithm of 103 letters is 4.6
+    assert after < 2.45  # the frequencies of letters give 3.25, of pairs of letters 2.46
     count, off = numbers("# spheres, radii off by at most #", said)
     assert count == 2 * 2 * 4 + 1  # heads of q and k in two layers; the residual stream
     assert off < OFF
 
 
+@pytest.mark.long
 def test_gpt_reads_a_file(printed, tmp_path):
     # In another folder than it runs in.
     file = tmp_path.with_suffix(".txt")
     file.write_text("to be, or not to be: that is the question. " * 200, encoding="utf-8")
     said = printed("gpt_shakespeare.py", file, "--steps", "30")
     (after,) = numbers("loss on unseen text, after: #", said)
-    assert after < 1  # by heart; the letters' own frequencies give 2.6
+    assert after < 1  # the frequencies of letters give 2.43, of pairs of letters 1.01
 
 
 @pytest.mark.long
@@ -90,7 +91,7 @@ def test_lightning_resumes_bit_for_bit(printed):
     assert (whole[0], half[0]) == ("10", "5")
     assert resumed == whole
     assert half[1] < whole[1]
-    assert float(whole[1]) > 0.955  # a linear model trained as long has 0.94
+    assert float(whole[1]) > 0.955  # a linear model trained as long has at most 0.950
     assert max(float(off) for _, _, off in (whole, half)) < OFF
     assert "resumed equals unbroken, bit for bit: True" in said
 

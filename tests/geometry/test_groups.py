@@ -37,8 +37,14 @@ def test_order_is_that_of_the_blocks_and_then_that_of_the_model():
         ["4.bias"],
     ]
     assert groups[0]["blocks"] == [
-        {"names": ["2.weight"], "params": [0], "axis": 0, "count": 6},
-        {"names": ["0.weight", "0.bias"], "params": [1, 2], "axis": 0, "count": 4},
+        {"names": ["2.weight"], "params": [0], "shapes": [[6, 4]], "axis": 0, "count": 6},
+        {
+            "names": ["0.weight", "0.bias"],
+            "params": [1, 2],
+            "shapes": [[4, 3], [4]],
+            "axis": 0,
+            "count": 4,
+        },
     ]
     assert [group["weight_decay"] for group in groups] == [0.0, 0.01, 0.0]
 
@@ -83,6 +89,17 @@ def test_the_blocks_can_have_an_lr_of_their_own():
     assert [group["lr"] for group in groups] == [0.02, 0.1]
     groups = param_groups(network(), BLOCKS, lr=0.1, sphere_lr=0.0)
     assert [group["lr"] for group in groups] == [0.0, 0.1]  # 0 is no missing number
+
+
+def test_separate_makes_a_group_for_each_block():
+    model = network()
+    groups = param_groups(model, BLOCKS, lr=0.1, separate=True)
+    together = param_groups(model, BLOCKS, lr=0.1)
+    assert [group["kind"] for group in groups] == ["sphere", "sphere", "other"]
+    assert ids(groups) == ids(together)
+    places = [[own["params"] for own in group["blocks"]] for group in groups[:2]]
+    assert places == [[[0]], [[0, 1]]]  # within their own group
+    assert len(param_groups(model, (), lr=0.1, separate=True)) == 1
 
 
 def test_without_blocks_there_is_no_sphere():

@@ -16,7 +16,6 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor import DTensor, Shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -113,6 +112,8 @@ def run(case, out, rank, world):
     kind, layout, how, step, stage, folder = case
     model = Net()
     if how == "zero" and world > 1:
+        from torch.distributed.optim import ZeroRedundancyOptimizer  # warns of torch.jit
+
         project_(model, BLOCKS[layout])  # each process makes an optimiser of its own tensors only
         groups = param_groups(
             model, BLOCKS[layout], lr=0.05, weight_decay=0.01, step=step, separate=True

@@ -1,4 +1,4 @@
-"""What users hand over: odd layouts and shapes, groups, flags, schedulers, wrappers."""
+"""What users hand over: odd layouts and shapes, groups, flags, copies."""
 
 import copy
 import json
@@ -8,12 +8,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import Parameter
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from etaeff.errors import UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, project_
+from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD
 from etaeff.testing._problem import bits, turns
 
 CLASSES = {
@@ -172,12 +170,9 @@ def test_tensors_that_cannot_lie_on_a_sphere_are_refused(make):
         "dense tensor": torch.eye(3).to_sparse(),
     }
     for sentence, value in bad.items():
-        group = {
-            "params": [Parameter(value)], "lr": 0.1,
-            "blocks": [{"names": ["head.w"], "params": [0], "axis": 0, "count": 1}],
-        }  # fmt: skip
+        groups = param_groups({"head.w": Parameter(value)}, [Block(("head.w",))], lr=0.1)
         with pytest.raises(UsageError, match=rf"'head\.w'.*{sentence}"):
-            make([group])
+            make(groups)
 
 
 @pytest.mark.parametrize("sphere", [True, False])
@@ -225,7 +220,9 @@ def test_groups_are_plain_values(step):
         again = json.loads(json.dumps(saved["param_groups"]))
         for group, other in zip(saved["param_groups"], again, strict=True):
             assert json.dumps(group) == json.dumps(other)
-            assert group["blocks"] == [{"names": ["w"], "params": [0], "axis": 0, "count": 4}]
+            (block,) = group["blocks"]
+            expected = {"names": ["w"], "params": [0], "axis": 0, "count": 4}
+            assert expected.items() <= block.items()
 
 
 @every
@@ -340,76 +337,6 @@ def test_differentiable_steps_carry_gradients():
     (got,) = torch.autograd.grad((weight * probe).sum(), grad)
     (right,) = torch.autograd.grad((expected * probe).sum(), grad)
     torch.testing.assert_close(got, right)
-
-
-# --------------------------------------------------------------------- schedulers, averages, sums
-
-
-def _model(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, 1))
-
-
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        lambda optimizer: CosineAnnealingLR(optimizer, T_max=6),
-        lambda optimizer: LinearLR(optimizer, start_factor=0.1, total_iters=3),
-        lambda optimizer: OneCycleLR(optimizer, max_lr=0.2, total_steps=7, cycle_momentum=False),
-    ],
-    ids=["cosine", "linear", "one cycle"],
-)
-@every
-def test_schedulers_set_the_angle(make, schedule):
-    model = _model()
-    optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1, step="angle"))
-    scheduler = schedule(optimizer)
-    seen = set()
-    for _ in range(6):
-        before, lr = model[0].weight.detach().clone(), scheduler.get_last_lr()[0]
-        optimizer.zero_grad()
-        model(torch.randn(8, 3)).square().mean().backward()
-        optimizer.step()
-        scheduler.step()
-        assert float((turns(before, model[0].weight) - lr).abs().max()) < 1e-6
-        seen.add(lr)
-    assert len(seen) > 2
-
-
-@pytest.mark.parametrize("ema", [False, True])
-def test_averages_are_put_back(ema):
-    model = _model()
-    blocks = [Block(("0.weight",), count=4)]
-    optimizer = SphereSGD(param_groups(model, blocks, lr=0.5), momentum=0.9)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9) if ema else None)
-    for _ in range(10):
-        optimizer.zero_grad()
-        model(torch.randn(8, 3)).square().mean().backward()
-        optimizer.step()
-        average.update_parameters(model)
-    inside = average.module[0].weight.detach().clone()
-    assert float(inside.norm(dim=1).max()) < 1 - 1e-5
-    (radii,) = project_(average.module, blocks)
-    assert radii.tolist() == [1.0] * 4
-    torch.testing.assert_close(average.module[0].weight, nn.functional.normalize(inside, dim=1))
-
-
-@every
-def test_accumulated_gradients_are_those_of_the_whole_batch(make):
-    whole, parts = _model(), _model()
-    whole[1], parts[1] = nn.Identity(), nn.Identity()
-    data = torch.randn(8, 3)
-    for model in (whole, parts):
-        model.double()
-    data = data.double()
-    for model, chunks in ((whole, 1), (parts, 4)):
-        optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1))
-        for _ in range(3):
-            optimizer.zero_grad()
-            for chunk in data.chunk(chunks):
-                (model(chunk).square().sum() / 8).backward()
-            optimizer.step()
-    torch.testing.assert_close(whole[0].weight, parts[0].weight, rtol=0, atol=1e-9)
 
 
 @every

@@ -1,4 +1,4 @@
-"""Torch's own machinery and wrappers: OptimizerInfo, compile, GradScaler, closures, constrain_."""
+"""Torch's own machinery and wrappers: OptimizerInfo, compile, GradScaler, closures, schedulers."""
 
 import copy
 
@@ -7,12 +7,13 @@ import torch
 from torch import nn
 from torch.amp import GradScaler
 from torch.nn import Parameter
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, constrain_
-from etaeff.testing._problem import bits, same
+from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD, project_
+from etaeff.testing._problem import bits, same, turns
 
 BLOCKS = [Block(("0.weight",), count=4)]
 PAIRS = {"SGD": SphereSGD, "AdamW": SphereAdam, "Muon": SphereMuon}
@@ -146,6 +147,13 @@ def test_what_torch_refuses_is_refused_on_spheres_too(make):
         make(groups(), lr=-0.1)
 
 
+@pytest.mark.parametrize("flag", ["amsgrad", "fused"])
+def test_one_second_moment_per_block_refuses_what_needs_entries(flag):
+    groups = param_groups({"w": Parameter(torch.ones(4, 3))}, [Block(("w",))], lr=0.1)
+    with pytest.raises(UsageError, match=f"`{flag}` needs a second moment per entry"):
+        SphereAdam(groups, second_moment="block", **{flag: True})
+
+
 # -------------------------------------------------------------------------------------- compiling
 
 SOON = [(SphereSGD, "projected"), (SphereAdam, "angle")]  # some seconds each
@@ -211,8 +219,8 @@ def _sphere(model, name, **kwargs):
 @pytest.mark.parametrize("name", ["sgd", "adam-entry", "adam-block", "lion"])
 def test_the_scaler_skips_steps_with_infinite_gradients(name, fused):
     """And scales the others back: they are those of a run without it."""
-    if fused and name == "lion":
-        pytest.skip("Lion has no fused kernel")
+    if fused and name in ("lion", "adam-block"):
+        pytest.skip("no fused kernel")
     flags = {"fused": True} if fused else {}
     plain, scaled = _model(), _model()
     plain_optimizer, optimizer = _sphere(plain, name, **flags), _sphere(scaled, name, **flags)
@@ -268,176 +276,74 @@ def test_hooks_of_torch_run(name):
     assert seen == ["before", "after", "loaded"]
 
 
-# -------------------------------------------------------------------------------------- constrain_
+# --------------------------------------------------------------------- schedulers, averages, sums
 
-ANY = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.1),
-    "sgd fused": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, foreach=False),
-    "adamw foreach": lambda p: torch.optim.AdamW(p, lr=0.01, foreach=True),
-    "adamw fused": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01),
-    "adafactor": lambda p: torch.optim.Adafactor(p, lr=0.1),
-    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1),
-    "nadam": lambda p: torch.optim.NAdam(p, lr=0.01),
+CLASSES = {
+    "sgd": lambda groups: SphereSGD(groups, momentum=0.9),
+    "adam": SphereAdam,
+    "adam-block": lambda groups: SphereAdam(groups, second_moment="block"),
+    "lion": SphereLion,
 }
-by_any = pytest.mark.parametrize("make", ANY.values(), ids=ANY)
-
-
-def _off(model, radius=1.0):
-    norms = model[0].weight.detach().double().norm(dim=1)
-    return float((norms / radius - 1).abs().max())
-
-
-@pytest.mark.parametrize("radius", ["unit", "keep", 2.5])
-@by_any
-def test_any_optimizer_stays_on_spheres_until_it_is_let_go(make, radius):
-    model = _model()
-    kept = model[0].weight.detach().double().norm(dim=1)
-    wanted = kept if radius == "keep" else 1.0 if radius == "unit" else radius
-    optimizer = make(model.parameters())
-    handle = constrain_(model, optimizer, BLOCKS, radius=radius)
-    assert _off(model, wanted) < 5e-7
-    before = model[0].weight.detach().clone()
-    for t in range(50):
-        optimizer.zero_grad()
-        _loss(model, t).backward()
-        optimizer.step()
-        assert _off(model, wanted) < 5e-7
-    assert not torch.allclose(model[0].weight, before, atol=1e-2)
-    handle.remove()
-    for t in range(5):
-        optimizer.zero_grad()
-        _loss(model, t).backward()
-        optimizer.step()
-    assert _off(model, wanted) > 1e-5
-
-
-@pytest.mark.parametrize("name", [name for name in ANY if name != "adafactor"])
-def test_a_rate_of_zero_changes_no_bit_under_any_optimizer(name):
-    model = _model()
-    optimizer = ANY[name](model.parameters())
-    constrain_(model, optimizer, BLOCKS)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.0
-    before = bits(list(model.parameters()))
-    for t in range(20):
-        optimizer.zero_grad()
-        _loss(model, t).backward()
-        optimizer.step()
-    assert bits(list(model.parameters())) == before
-
-
-@by_any
-def test_a_skipped_step_changes_no_bit_under_any_optimizer(make):
-    model = _model()
-    optimizer = make(model.parameters())
-    constrain_(model, optimizer, BLOCKS)
-    scaler = GradScaler("cpu")
-    for bad in (False, True):
-        before = bits(list(model.parameters()))
-        optimizer.zero_grad()
-        scaler.scale(_loss(model, 0)).backward()
-        if bad:
-            model[0].weight.grad[0, 0] = float("inf")
-        scaler.step(optimizer)
-        scaler.update()
-        assert (bits(list(model.parameters())) == before) == bad
-        assert _off(model) < 5e-7
-
-
-def test_lbfgs_and_its_closure():
-    model = _model()
-    model[1] = nn.Identity()
-    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
-    constrain_(model, optimizer, BLOCKS)
-
-    def closure():
-        optimizer.zero_grad()
-        loss = _loss(model, 0)
-        loss.backward()
-        return loss
-
-    losses = [float(optimizer.step(closure).detach()) for _ in range(10)]
-    assert losses[-1] < losses[0]
-    assert _off(model) < 5e-7
-
-
-def test_schedulers_and_wrappers_reach_the_optimizer_inside():
-    class Wrapper:
-        def __init__(self, optimizer):
-            self.optimizer = optimizer
-
-    model = _model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    constrain_(model, Wrapper(optimizer), BLOCKS)
-    scheduler = StepLR(optimizer, step_size=1)
-    for t in range(3):
-        _loss(model, t).backward()
-        optimizer.step()
-        scheduler.step()
-        assert _off(model) < 5e-7
-    with pytest.raises(UsageError, match=r"torch\.optim\.Optimizer, got Linear"):
-        constrain_(model, model[0], BLOCKS)
-
-
-def test_what_cannot_be_constrained_is_refused():
-    model = _model()
-    before = bits(list(model.parameters()))
-    head = torch.optim.SGD(model[2].parameters(), lr=0.1)
-    with pytest.raises(UsageError, match=r"does not step '0\.weight'"):
-        constrain_(model, head, BLOCKS)
-    everything = torch.optim.SGD(model.parameters(), lr=0.1)
-    with pytest.raises(UnknownNameError, match=r"0\.wieght"):
-        constrain_(model, everything, [Block(("0.wieght",))])
-    with pytest.raises(UsageError, match="`radius`"):
-        constrain_(model, everything, BLOCKS, radius=-1.0)
-    assert bits(list(model.parameters())) == before
-    with torch.no_grad():
-        model[0].weight[2] = 0
-    with pytest.raises(UsageError, match=r"Piece 2 of 4 of '0\.weight' has norm 0"):
-        constrain_(model, everything, BLOCKS)
+every = pytest.mark.parametrize("make", CLASSES.values(), ids=CLASSES)
 
 
 @pytest.mark.parametrize(
-    ("mine", "theirs"),
+    "schedule",
     [
-        (lambda g: SphereSGD(g), lambda p: torch.optim.SGD(p, lr=0.05)),
-        (
-            lambda g: SphereSGD(g, momentum=0.9, nesterov=True),
-            lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
-        ),
-        (lambda g: SphereAdam(g), lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.0)),
-        (lambda g: SphereAdam(g), lambda p: torch.optim.Adam(p, lr=0.05)),
+        lambda optimizer: CosineAnnealingLR(optimizer, T_max=6),
+        lambda optimizer: LinearLR(optimizer, start_factor=0.1, total_iters=3),
+        lambda optimizer: OneCycleLR(optimizer, max_lr=0.2, total_steps=7, cycle_momentum=False),
     ],
-    ids=["sgd", "nesterov", "adamw", "adam"],
+    ids=["cosine", "linear", "one cycle"],
 )
-def test_projected_steps_are_the_constrained_free_optimizers(mine, theirs):
-    ours, other = _model(dtype=torch.float64), _model(dtype=torch.float64)
-    first = mine(param_groups(ours, BLOCKS, lr=0.05))
-    second = theirs(other.parameters())
-    constrain_(other, second, BLOCKS)
-    for t in range(30):
-        for model, optimizer in ((ours, first), (other, second)):
+@every
+def test_schedulers_set_the_angle(make, schedule):
+    model = _model()
+    optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1, step="angle"))
+    scheduler = schedule(optimizer)
+    seen = set()
+    for _ in range(6):
+        before, lr = model[0].weight.detach().clone(), scheduler.get_last_lr()[0]
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).square().mean().backward()
+        optimizer.step()
+        scheduler.step()
+        assert float((turns(before, model[0].weight) - lr).abs().max()) < 1e-6
+        seen.add(lr)
+    assert len(seen) > 2
+
+
+@pytest.mark.parametrize("ema", [False, True])
+def test_averages_are_put_back(ema):
+    model = _model()
+    blocks = [Block(("0.weight",), count=4)]
+    optimizer = SphereSGD(param_groups(model, blocks, lr=0.5), momentum=0.9)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9) if ema else None)
+    for _ in range(10):
+        optimizer.zero_grad()
+        model(torch.randn(8, 3)).square().mean().backward()
+        optimizer.step()
+        average.update_parameters(model)
+    inside = average.module[0].weight.detach().clone()
+    assert float(inside.norm(dim=1).max()) < 1 - 1e-5
+    (radii,) = project_(average.module, blocks)
+    assert radii.tolist() == [1.0] * 4
+    torch.testing.assert_close(average.module[0].weight, nn.functional.normalize(inside, dim=1))
+
+
+@every
+def test_accumulated_gradients_are_those_of_the_whole_batch(make):
+    whole, parts = _model(), _model()
+    whole[1], parts[1] = nn.Identity(), nn.Identity()
+    data = torch.randn(8, 3)
+    for model in (whole, parts):
+        model.double()
+    data = data.double()
+    for model, chunks in ((whole, 1), (parts, 4)):
+        optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1))
+        for _ in range(3):
             optimizer.zero_grad()
-            _loss(model, t).backward()
+            for chunk in data.chunk(chunks):
+                (model(chunk).square().sum() / 8).backward()
             optimizer.step()
-    for p, q in zip(ours.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize(("lr", "wd"), [(0.1, 0.5), (0.5, 0.1), (1.0, 0.9)])
-def test_decay_of_a_projected_step_is_another_rate(lr, wd):
-    """Plain SGD: λ at η is λ = 0 at η/(1 − ηλ); van Laarhoven 2017, section 5.5."""
-    decayed, free = _model(dtype=torch.float64), _model(dtype=torch.float64)
-    weight = decayed[0].weight
-    first = torch.optim.SGD([{"params": [weight], "lr": lr, "weight_decay": wd}])
-    constrain_(decayed, first, BLOCKS)
-    names = {"0.weight": free[0].weight}
-    second = SphereSGD(param_groups(names, BLOCKS, lr=lr / (1 - lr * wd)))
-    for t in range(30):
-        for model, optimizer in ((decayed, first), (free, second)):
-            model.zero_grad()
-            _loss(model, t).backward()
-            optimizer.step()
-    torch.testing.assert_close(weight, free[0].weight, rtol=0, atol=1e-12)
+    torch.testing.assert_close(whole[0].weight, parts[0].weight, rtol=0, atol=1e-9)

@@ -536,3 +536,11 @@ def test_a_model_without_parameters_has_no_groups():
     found = audit(nn.ReLU(), (batch(),))
     assert (found.rank, found.symmetries, found.blocks, found.shapes) == (0, (), (), {})
     assert found.param_groups(lr=0.1, weight_decay=0.1, step=None) == []
+
+
+def test_parameters_that_were_replaced_are_not_given_to_an_optimizer():
+    model = small()
+    found = audit(model, (batch(),))
+    model[3].weight = nn.Parameter(model[3].weight.detach().clone())
+    with pytest.raises(UsageError, match=r"another parameter than the audited one at '3\.weight'"):
+        found.param_groups(lr=0.1, weight_decay=0.1)

@@ -64,15 +64,22 @@ def param_groups(
     if step not in STEPS:
         raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
     tensors = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    check_radius(radius)
     metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
     placed: set[str] = set()
+    held: dict[int, str] = {}
     for block in blocks:
         block_pieces(block, metas)  # refuses what cannot be cut
         shared = [name for name in block.names if name in placed]
         if shared:
             raise UsageError(f"Parameter {shared[0]!r} is in two blocks; it can be in one.")
         placed |= set(block.names)
-    rest = [name for name in tensors if name not in placed]
+        for name in block.names:
+            first = held.setdefault(id(tensors[name]), name)
+            if first != name:
+                raise UsageError(f"{first!r} and {name!r} are one tensor; name it once.")
+    once = {id(tensor): name for name, tensor in reversed(tensors.items())}
+    rest = [name for own, name in reversed(once.items()) if own not in held]
     groups: list[dict[str, Any]] = []
     for together in [[block] for block in blocks] if separate else [blocks]:
         if together:

@@ -9,7 +9,6 @@ from torch.optim.adam import adam
 from etaeff.errors import UsageError
 from etaeff.optim._layout import inners, spheres
 from etaeff.optim._sphere import SphereOptimizer
-from etaeff.theory import Equilibrium, equilibrium
 
 _SECOND_MOMENTS = ("entry", "block")
 
@@ -179,7 +178,7 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
         for sphere, gs, square in zip(heard, grads, squares, strict=True):
             first = next(p for p in sphere.params if id(p) in own)
             begun = self.state[first].get("exp_avg_sq")
-            v = torch.zeros_like(square, dtype=torch.float32) if begun is None else begun
+            v = torch.zeros_like(square) if begun is None else begun
             entries = sum(p.numel() for p in sphere.params) // sphere.block.count
             v.lerp_((square / entries).to(v.dtype), 1 - beta2)
             for rows, g in zip(sphere.rows, gs, strict=True):
@@ -188,14 +187,13 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
                 state = self.state[rows.param]
                 state["step"] += 1
                 state["exp_avg_sq"] = v if rows.param is first else v.clone()
-                steps = state["step"].to(v.device)
+                steps = state["step"].to(v)
                 size = (v / (1 - beta2**steps)).sqrt() + group["eps"]
                 d = state["exp_avg"].lerp_(g, 1 - beta1) / (1 - beta1**steps)
-                rows.view(d).div_(rows.spread(size, d))
+                rows.view(d).copy_(rows.view(d) / rows.spread(size, d))
                 found.append((rows.param, d))
         return found
 
-    def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:
-        beta1, beta2 = (float(beta) for beta in group["betas"])
-        lr, wd = float(group["lr"]), float(group["weight_decay"])
-        return equilibrium("adamw", lr=lr, wd=wd, betas=(beta1, beta2))
+    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        beta1, beta2 = group["betas"]
+        return {"optimizer": "adamw", "betas": (float(beta1), float(beta2))}

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from etaeff.errors import UsageError
 from etaeff.optim._sphere import SphereOptimizer
-from etaeff.theory import Equilibrium, equilibrium
 
 
 class SphereLion(SphereOptimizer):
@@ -75,6 +74,7 @@ class SphereLion(SphereOptimizer):
         super().__init__(params, defaults)
 
     step = SphereOptimizer.step
+    _wide_moments = True
 
     def _update(self, group: dict[str, Any], sphere: bool) -> list[tuple[Tensor, Tensor]]:
         beta1, beta2 = group["betas"]
@@ -88,7 +88,8 @@ class SphereLion(SphereOptimizer):
             if "exp_avg" not in state:
                 state["exp_avg"] = torch.zeros_like(grad)
             moment = state["exp_avg"]
-            direction = moment.lerp(grad, 1 - beta1).sign_()
+            mixed = moment.lerp(grad, 1 - beta1)
+            direction = mixed.sign() + 0 * mixed  # sign(NaN) is 0: nobody would see it
             moment.lerp_(grad, 1 - beta2)
             if not sphere:
                 p.mul_(1 - group["lr"] * group["weight_decay"])
@@ -96,6 +97,5 @@ class SphereLion(SphereOptimizer):
             found.append((p, direction))
         return found
 
-    def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:
-        lr, wd = float(group["lr"]), float(group["weight_decay"])
-        return equilibrium("lion", lr=lr, wd=wd, betas=group["betas"])
+    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        return {"optimizer": "lion", "betas": tuple(group["betas"])}

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from etaeff.errors import UsageError
 from etaeff.optim._sphere import SphereOptimizer
-from etaeff.theory import Equilibrium, equilibrium
 
 try:
     from torch.optim import Muon
@@ -116,13 +115,11 @@ class SphereMuon(Muon, SphereOptimizer):
             self.state[p]["momentum_buffer"] = buffer
         return list(zip(params, targets, strict=True))
 
-    def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:
-        return equilibrium(
-            "muon",
-            lr=float(group["lr"]),
-            wd=float(group["weight_decay"]),
-            momentum=float(group["momentum"]),
-            nesterov=bool(group["nesterov"]),
-            shape=(shape[0], shape[1]),
-            adjust_lr_fn=group["adjust_lr_fn"],
-        )
+    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        return {
+            "optimizer": "muon",
+            "momentum": float(group["momentum"]),
+            "nesterov": bool(group["nesterov"]),
+            "shape": (shape[0], shape[1]),
+            "adjust_lr_fn": group["adjust_lr_fn"],
+        }

@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.optim.sgd import sgd
 
 from etaeff.optim._sphere import SphereOptimizer
-from etaeff.theory import Equilibrium, equilibrium
 
 
 class SphereSGD(torch.optim.SGD, SphereOptimizer):
@@ -116,13 +115,10 @@ class SphereSGD(torch.optim.SGD, SphereOptimizer):
                 self.state[p]["momentum_buffer"] = buffer
         return list(zip(params, targets, strict=True))
 
-    def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:
-        momentum = float(group["momentum"])
-        return equilibrium(
-            "sgd",
-            lr=float(group["lr"]),
-            wd=float(group["weight_decay"]),
-            momentum=momentum,
-            dampening=float(group["dampening"]),
-            nesterov=bool(group["nesterov"]),
-        )
+    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        return {
+            "optimizer": "sgd",
+            "momentum": float(group["momentum"]),
+            "dampening": float(group["dampening"]),
+            "nesterov": bool(group["nesterov"]),
+        }

@@ -105,7 +105,7 @@ class Rows:
             # Accumulated in float64: in float32, 5e7 squares err by 4e-3.
             own: Tensor = torch.linalg.vector_norm(x, dim=dims, dtype=torch.float64).square()
         elif dims:
-            own = (x * y).sum(dim=dims, dtype=torch.float64)
+            own = (x.double() * y).sum(dim=dims)
         else:
             own = x.double() * y.double()
         if self._size == 1 and len(own) == self.count:
@@ -117,8 +117,7 @@ class Rows:
         """A factor for each piece of the block, in the shape of the rows that are here."""
         rows = self.view(like)
         own = factor if self._size == 1 and len(rows) == self.count else factor[self.pieces]
-        dtype = rows.dtype if own.is_floating_point() else own.dtype
-        return own.to(dtype).reshape(-1, *[1] * (rows.ndim - 1))
+        return own.reshape(-1, *[1] * (rows.ndim - 1))
 
 
 def summed(parts: Sequence[tuple[Tensor, Mesh | None]]) -> list[Tensor]:

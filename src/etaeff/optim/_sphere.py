@@ -1,6 +1,7 @@
 """What the optimisers share: groups whose blocks live on spheres, beside groups of torch's."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from etaeff.geometry import STEPS, check_radius, sphere_radii
 from etaeff.optim._layout import Sphere, inners, norms_of, put_at_, spheres
 from etaeff.optim._rounding import write_
 from etaeff.optim._turn import Turn, projected, turned
-from etaeff.theory import Equilibrium
+from etaeff.theory import equilibrium
 
 _OWN: Final = ("blocks", "step", "radius", "tangent", "second_moment")  # keys of sphere groups
 _MOMENTS: Final = ("momentum_buffer", "exp_avg")  # that live in the tangent space
@@ -31,10 +32,11 @@ class SphereOptimizer(Optimizer):
     """An optimiser of torch that keeps the blocks of some groups on spheres.
 
     A subclass comes after torch's own class in the order of resolution, gives `_update` and
-    `_equilibrium`, and has `step = SphereOptimizer.step`.
+    `_setting`, and has `step = SphereOptimizer.step`.
     """
 
     _options: dict[str, Any]  # set by the subclass before torch's constructor runs
+    _wide_moments = False  # of free weights: whether they are wider than 16-bit weights
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         """Torch's constructor calls this with its defaults."""
@@ -46,8 +48,8 @@ class SphereOptimizer(Optimizer):
         """Update a group's state; free weights too, of spheres give the directions d."""
         raise NotImplementedError
 
-    def _equilibrium(self, group: dict[str, Any], shape: tuple[int, ...]) -> Equilibrium:
-        """What the free optimiser reaches with the group's numbers, for a weight of this shape."""
+    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        """The free optimiser for `etaeff.equilibrium`, but for lr and wd; for a weight's shape."""
         raise NotImplementedError
 
     # ---------------------------------------------------------------------------- torch's methods
@@ -62,6 +64,11 @@ class SphereOptimizer(Optimizer):
                 )
             if step != "equilibrium":
                 _refuse_decay(param_group.setdefault("weight_decay", 0.0))
+            elif param_group.get("weight_decay", self.defaults["weight_decay"]) == 0:
+                raise UsageError(
+                    "Without weight decay there is no equilibrium, and no angle to take from it. "
+                    "Give the decay of the free optimiser, or use step='projected' or 'angle'."
+                )
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         if not group.get("blocks"):
@@ -81,22 +88,21 @@ class SphereOptimizer(Optimizer):
             closure: Evaluates the model again, and returns the loss.
 
         Raises:
-            NumericalError: If a direction or a weight on a sphere is NaN or infinite; no weight of
-                its group has been changed then.
+            NumericalError: If a direction or a weight on a sphere is NaN or infinite; no weight has
+                been changed then.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
-            moves: list[_Move] = []
-            for group in self.param_groups:
-                if group.get("blocks"):
-                    moves += self._directed(group)
-                else:
-                    self._update(group, sphere=False)
+            on_sphere = [group for group in self.param_groups if group.get("blocks")]
+            moves = [move for group in on_sphere for move in self._directed(group)]
             if moves:
-                self._turn(moves)
+                self._turn(moves)  # first, because it can refuse
+            for group in self.param_groups:
+                if not group.get("blocks"):
+                    self._update(group, sphere=False)
         return loss
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -110,6 +116,8 @@ class SphereOptimizer(Optimizer):
         for i, p in zip(ids, params, strict=True):
             saved = state_dict["state"].get(i, {})
             if "radius" not in saved:
+                self.__dict__.get("_radii", {}).pop(p, None)  # it had not begun: as the group says
+            if "radius" not in saved and not self._wide_moments:
                 continue
             for key, value in saved.items():
                 if isinstance(value, Tensor) and value.is_floating_point() and key != "step":
@@ -174,16 +182,18 @@ class SphereOptimizer(Optimizer):
         self._remember_radii(moves)
         pairs = []
         for _, sphere, ds in moves:
-            ws = [p.to(d.dtype) for p, d in zip(sphere.params, ds, strict=True)]
+            # Copies where autograd would keep them: the weights are written to below.
+            copy = torch.is_grad_enabled()
+            ws = [p.to(d.dtype, copy=copy) for p, d in zip(sphere.params, ds, strict=True)]
             pairs += [(sphere, ws, ws), (sphere, ws, ds), (sphere, ds, ds)]
         sums = inners(pairs)
         turns = [self._factors(move, *sums[3 * i : 3 * i + 3]) for i, move in enumerate(moves)]
-        self._refuse_nonfinite(moves, turns)
+        self._refuse_nonfinite(moves, turns, sums[2::3])
         for (_, sphere, ds), turn in zip(moves, turns, strict=True):
             for rows, d in zip(sphere.rows, ds, strict=True):
-                own, to = rows.view(rows.param), rows.view(d)
-                new = own.to(d.dtype) * rows.spread(turn.weight, d)
-                new = new + to * rows.spread(turn.direction, d)
+                own = rows.view(rows.param)
+                new = own.to(torch.float64, copy=True) * rows.spread(turn.weight, d)
+                new = new + rows.view(d) * rows.spread(turn.direction, d)
                 write_(own, new, rows.spread(turn.stays, d))
         kept = [move.sphere for move in moves if move.group["tangent"]]
         for key in _MOMENTS:
@@ -197,18 +207,22 @@ class SphereOptimizer(Optimizer):
             return projected(ww, wd, dd, group["lr"], radius)
         if group["step"] == "angle":
             return turned(ww, wd, dd, group["lr"], radius)
-        angle = self._equilibrium(group, tuple(sphere.params[0].shape)).angle
-        assert angle is not None  # only a missing norm of the gradient takes it away
-        return turned(ww, wd, dd, float(angle), radius)
+        angle = 0.0
+        if group["lr"] != 0:  # a schedule may begin or end there
+            setting = self._setting(group, tuple(sphere.params[0].shape))
+            angle = _angle(float(group["lr"]), float(group["weight_decay"]), *setting.items())
+        return turned(ww, wd, dd, angle, radius)
 
-    def _refuse_nonfinite(self, moves: list["_Move"], turns: list[Turn]) -> None:
+    def _refuse_nonfinite(
+        self, moves: list["_Move"], turns: list[Turn], squares: list[Tensor]
+    ) -> None:
         """One question for all blocks: each would wait for the device."""
         unasked = [move.group.get("capturable") for move in moves]
         if all(unasked) or torch.compiler.is_compiling():
             return
         factors = [
-            (turn.weight + turn.direction)[move.sphere.here]
-            for move, turn in zip(moves, turns, strict=True)
+            (turn.weight + turn.direction + 0 * dd)[move.sphere.here]
+            for move, turn, dd in zip(moves, turns, squares, strict=True)
         ]
         if bool(torch.cat(factors).isfinite().all()):
             return
@@ -216,7 +230,7 @@ class SphereOptimizer(Optimizer):
             if not bool(factor.isfinite().all()):
                 raise NumericalError(
                     f"The weight or the update of {', '.join(map(repr, move.sphere.block.names))} "
-                    "is NaN, infinite or zero. No weight on a sphere was changed in this step, but "
+                    "is NaN, infinite or zero. No weight was changed in this step, but "
                     "the moments hold it: go back to a checkpoint, and look at the loss."
                 )
 
@@ -230,7 +244,8 @@ class SphereOptimizer(Optimizer):
         for i, (sphere, vectors) in enumerate(own):
             share = sums[2 * i] / sums[2 * i + 1]
             for rows, w, vector in zip(sphere.rows, pairs[2 * i][1], vectors, strict=True):
-                rows.view(vector).sub_(rows.view(w) * rows.spread(share, w))
+                radial = rows.view(w) * rows.spread(share, w)
+                rows.view(vector).sub_(radial.to(vector.dtype))
 
     def _gradients(self, group: dict[str, Any]) -> dict[int, Tensor]:
         """Gradients of a sphere group, by parameter, in at least float32; tangent if asked."""
@@ -243,6 +258,14 @@ class SphereOptimizer(Optimizer):
             heard = [own for own in spheres(group) if all(id(p) in found for p in own.params)]
             self._tangent_([(own, [found[id(p)] for p in own.params]) for own in heard])
         return found
+
+
+@lru_cache(maxsize=1024)
+def _angle(lr: float, wd: float, *setting: tuple[str, Any]) -> float:
+    """Radians per step of the free optimiser at equilibrium; blocks of a kind ask once a step."""
+    angle = equilibrium(**dict(setting), lr=lr, wd=wd).angle
+    assert angle is not None  # only a missing norm of the gradient takes it away
+    return float(angle)
 
 
 def _wide(tensor: Tensor) -> Tensor:

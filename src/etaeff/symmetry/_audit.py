@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+from weakref import ref
 
 import torch
 import torch.utils._pytree as pytree
@@ -157,6 +158,7 @@ def _audit(
         tuple(notes),
         rank,
         tracer,
+        ref(model),
         dict(tensors),
     )
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+from weakref import ref
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
@@ -60,6 +61,7 @@ class Audit:
     notes: tuple[str, ...]
     rank: int
     tracer: str = "torch.export"
+    _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
     _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -98,10 +100,12 @@ class Audit:
         `etaeff.param_groups` for the arguments.
 
         Raises:
-            UsageError: If the audit was read from a file and has no model.
+            UsageError: If the audit was read from a file and has no model, or the model's
+                parameters were replaced since then.
         """
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
+        self._refuse_replaced(self._tensors)
         inert = [n for n, r in self.parameters.items() if r.group == "inert"]
         groups = param_groups(
             self._tensors,
@@ -125,6 +129,19 @@ class Audit:
         free["params"] = [p for p in free["params"] if id(p) not in own]
         groups.insert(0, free | {"params": first, "kind": "scale-invariant"})
         return [group for group in groups if group["params"]]
+
+    def _refuse_replaced(self, tensors: Mapping[str, Tensor]) -> None:
+        """An optimiser of parameters that the model has no more would train nothing."""
+        model = self._model() if self._model is not None else None
+        if model is None:
+            return
+        now = {id(p) for p in model.parameters()}
+        gone = next((name for name, p in tensors.items() if id(p) not in now), None)
+        if gone is not None:
+            raise UsageError(
+                f"The model has another parameter than the audited one at {gone!r}: it was "
+                "sharded, or changed. Use `etaeff.param_groups(model, audit.blocks, ...)`."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; exponents as strings such as "1" or "-1/2"."""
