@@ -7,6 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+
+from etaeff.errors import UsageError
+from etaeff.geometry import Block, param_groups
+from etaeff.optim import SphereSGD
 
 SCRIPT = Path(__file__).with_name("distributed.py")
 
@@ -45,13 +51,13 @@ def case(kind, layout, how="shard", step="projected"):
 
 # Kind, blocks, sharding, step, processes, collectives of a step.
 NORMAL = [
-    ("sgd", "rows", "shard", "projected", 2, 0),
     ("adam", "heads", "shard", "angle", 2, 1),
-    ("sgd", "tensors", "other axis", "projected", 2, 1),
-    ("adam", "joint", "hsdp", "equilibrium", 4, 1),
     ("adam", "rows", "zero", "projected", 2, 0),
 ]
 LONG = [
+    ("sgd", "rows", "shard", "projected", 2, 0),
+    ("sgd", "tensors", "other axis", "projected", 2, 1),
+    ("adam", "joint", "hsdp", "equilibrium", 4, 1),
     ("adam", "tensors", "shard", "angle", 2, 1),
     ("adam", "columns", "shard", "projected", 2, 1),
     ("sgd", "heads", "shard", "projected", 2, 1),
@@ -86,3 +92,38 @@ def test_a_checkpoint_of_two_processes_goes_on_in_four(tmp_path, kind, layout):
     trained(tmp_path, [kind, layout, "shard", "projected", "save", folder], 2)
     found, _ = trained(tmp_path, [kind, layout, "shard", "projected", "load", folder], 4)
     assert_close(found, whole)
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A process group of this process alone."""
+    store = f"file://{tmp_path / 'store'}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # torch's, of FSDP1
+@pytest.mark.parametrize("original", [False, True])
+def test_fsdp1_is_refused(alone, original):
+    model = FullyShardedDataParallel(
+        nn.Linear(3, 4), device_id=torch.device("cpu"), use_orig_params=original
+    )
+    name = next(name for name, _ in model.named_parameters())
+    with pytest.raises(UsageError, match=r"FSDP1.*Use FSDP2"):
+        param_groups(model, [Block((name,))], lr=0.1)
+
+
+def test_a_flattened_shard_is_noticed():
+    (group,) = param_groups({"w": nn.Parameter(torch.ones(4, 3))}, [Block(("w",))], lr=0.1)
+    group["params"] = [nn.Parameter(torch.ones(6))]
+    with pytest.raises(UsageError, match=r"'w' had shape \[4, 3\].*it has shape \[6\]"):
+        SphereSGD([group])
+
+
+def test_a_group_that_was_dealt_out_is_noticed():
+    params = {name: nn.Parameter(torch.randn(4, 3)) for name in "vw"}
+    (group,) = param_groups(params, [Block(("v",)), Block(("w",))], lr=0.1)
+    group["params"] = group["params"][1:]
+    with pytest.raises(UsageError, match=r"'w'.*is not there.*separate=True"):
+        SphereSGD([group])

@@ -259,8 +259,9 @@ def test_muon_turns_whole_matrices_by_the_angle():
         assert (turned - 0.05).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("share", [1e-2, 1e-4])
 @pytest.mark.parametrize("size", [3, 30, 1000])
-def test_an_angle_is_turned_exactly_where_most_of_the_direction_is_radial(size):
+def test_an_angle_is_turned_exactly_where_most_of_the_direction_is_radial(size, share):
     # As that of a weight that is not scale-invariant, or of a momentum that is old.
     torch.manual_seed(0)
     w = nn.Parameter(torch.randn(64, size))
@@ -268,7 +269,7 @@ def test_an_angle_is_turned_exactly_where_most_of_the_direction_is_radial(size):
     unit = F.normalize(w.detach().double())
     across = torch.randn_like(unit)
     across = F.normalize(across - (across * unit).sum(1, keepdim=True) * unit)
-    w.grad = (unit + 0.01 * across).float()
+    w.grad = (unit + share * across).float()
     before = w.detach().double()
     optimizer.step()
     after = w.detach().double()

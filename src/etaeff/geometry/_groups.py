@@ -63,7 +63,10 @@ def param_groups(
     """
     if step not in STEPS:
         raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
-    tensors = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    if isinstance(model, nn.Module):
+        _refuse_fsdp1(model)
+        model = dict(model.named_parameters())
+    tensors = dict(model)
     check_radius(radius)
     metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
     placed: set[str] = set()
@@ -112,6 +115,14 @@ def _plain(block: Block, names: Sequence[str], tensors: Mapping[str, Tensor]) ->
         "axis": block.axis,
         "count": block.count,
     }
+
+
+def _refuse_fsdp1(model: nn.Module) -> None:
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+        raise UsageError(
+            "FullyShardedDataParallel (FSDP1) holds flattened shards, which have no channels. Use "
+            "FSDP2 (`fully_shard`), which keeps shapes."
+        )
 
 
 def check_radius(radius: object) -> None:

@@ -296,7 +296,7 @@ def _refuse_kind(name: str, p: Tensor) -> None:
         raise UsageError(f"Parameter {name!r} is on the meta device and has no norm yet.")
     if not p.is_floating_point() or p.layout is not torch.strided:
         raise UsageError(f"Parameter {name!r} must be a dense tensor of real numbers.")
-    if type(p).__name__ == "FlatParameter":
+    if getattr(p, "_is_flat_param", False):
         raise UsageError(
             f"Parameter {name!r} is a flattened shard (FSDP1), which has no channels. Use FSDP2 "
             "(`fully_shard`), which keeps shapes."

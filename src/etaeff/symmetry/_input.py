@@ -111,7 +111,7 @@ def _check(name: str, parameter: Tensor) -> None:
             f"Parameter {name!r} of a lazy module has no shape yet. Run the model once on a batch, "
             "then audit it."
         )
-    if type(parameter).__name__ == "FlatParameter":
+    if getattr(parameter, "_is_flat_param", False):
         raise UsageError(
             f"Parameter {name!r} is a flattened shard, which has no channels. Audit the model "
             "before it is sharded."
