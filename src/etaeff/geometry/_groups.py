@@ -6,7 +6,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from etaeff.errors import UsageError
+from etaeff.errors import UnknownNameError, UsageError
 from etaeff.geometry._block import Block, block_pieces
 
 STEPS: Final = ("projected", "angle", "equilibrium")
@@ -63,24 +63,13 @@ def param_groups(
     """
     if step not in STEPS:
         raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
+    check_radius(radius)
     if isinstance(model, nn.Module):
         _refuse_fsdp1(model)
         model = dict(model.named_parameters())
     tensors = dict(model)
-    check_radius(radius)
-    metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
-    placed: set[str] = set()
-    held: dict[int, str] = {}
-    for block in blocks:
-        block_pieces(block, metas)  # refuses what cannot be cut
-        shared = [name for name in block.names if name in placed]
-        if shared:
-            raise UsageError(f"Parameter {shared[0]!r} is in two blocks; it can be in one.")
-        placed |= set(block.names)
-        for name in block.names:
-            first = held.setdefault(id(tensors[name]), name)
-            if first != name:
-                raise UsageError(f"{first!r} and {name!r} are one tensor; name it once.")
+    _refuse_names(without_decay, tensors)
+    held = _refuse_shared(blocks, tensors)
     once = {id(tensor): name for name, tensor in reversed(tensors.items())}
     rest = [name for own, name in reversed(once.items()) if own not in held]
     groups: list[dict[str, Any]] = []
@@ -92,7 +81,7 @@ def param_groups(
                 "lr": lr if sphere_lr is None else sphere_lr,
                 "weight_decay": weight_decay if step == "equilibrium" else 0.0,
                 "kind": "sphere",
-                "blocks": [_plain(block, names, metas) for block in together],
+                "blocks": [_plain(block, names, tensors) for block in together],
                 "step": step,
                 "radius": radius,
             })  # fmt: skip
@@ -104,6 +93,29 @@ def param_groups(
         if own:
             groups.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
     return groups
+
+
+def _refuse_names(names: Collection[str], tensors: Mapping[str, Tensor]) -> None:
+    for name in names:
+        if name not in tensors:
+            raise UnknownNameError("parameter", name, tensors)
+
+
+def _refuse_shared(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> set[int]:
+    """The ids of the tensors in blocks, each of which is in one block, once."""
+    # Without data: a parameter may be spread over processes.
+    metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
+    held: dict[int, str] = {}
+    for block in blocks:
+        block_pieces(block, metas)  # refuses what cannot be cut
+        for name in block.names:
+            first = held.get(id(tensors[name]))
+            if first == name:
+                raise UsageError(f"Parameter {name!r} is in two blocks; it can be in one.")
+            if first is not None:
+                raise UsageError(f"{first!r} and {name!r} are one tensor; name it once.")
+            held[id(tensors[name])] = name
+    return set(held)
 
 
 def _plain(block: Block, names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:

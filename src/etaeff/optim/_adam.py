@@ -24,7 +24,7 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
 
     | `step` | `lr` on a sphere |
     |---|---|
-    | `"projected"` | η; a step turns by about η√n·(1−β₁)^½ at radius 1, for a piece of n entries |
+    | `"projected"` | η; a step turns by about η√(n(1−β₁)/(1+β₁)) at radius 1, for n entries |
     | `"angle"` | the angle of each step, in radians |
     | `"equilibrium"` | that of AdamW, as is `weight_decay` |
 
