@@ -1,5 +1,6 @@
 """What the optimisers share: groups whose blocks live on spheres, beside groups of torch's."""
 
+import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -109,7 +110,13 @@ class SphereOptimizer(Optimizer):
         """Torch's, and the state of spheres in its own precision.
 
         The weights are as the model loaded them: nothing is put at its radius again.
+
+        Raises:
+            UsageError: If the blocks are not those of this optimiser; torch would take over what is
+                saved.
         """
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=False):
+            _refuse_layout(group.get("blocks"), saved.get("blocks"))
         super().load_state_dict(state_dict)
         ids = [i for group in state_dict["param_groups"] for i in group["params"]]
         params = [p for group in self.param_groups for p in group["params"]]
@@ -131,6 +138,7 @@ class SphereOptimizer(Optimizer):
         if not group["params"]:  # another process has them
             group["blocks"] = []
             return
+        _refuse_leftovers(group)
         _refuse_shapes(group)
         found = spheres(group)
         for sphere in found:
@@ -277,7 +285,8 @@ def _refuse_shapes(group: dict[str, Any]) -> None:
     """Refuse groups whose tensors are no longer those that the blocks were made for."""
     params = group["params"]
     for block in group["blocks"]:
-        for name, i, shape in zip(block["names"], block["params"], block["shapes"], strict=True):
+        shapes = block.get("shapes") or [list(params[i].shape) for i in block["params"]]
+        for name, i, shape in zip(block["names"], block["params"], shapes, strict=True):
             if i < len(params) and list(params[i].shape) == list(shape):
                 continue
             there = f"has shape {list(params[i].shape)}" if i < len(params) else "is not there"
@@ -287,6 +296,28 @@ def _refuse_shapes(group: dict[str, Any]) -> None:
                 "ZeroRedundancyOptimizer deals out the tensors of a group: use "
                 "`param_groups(..., separate=True)`."
             )
+
+
+def _refuse_leftovers(group: dict[str, Any]) -> None:
+    """Refuse a tensor that no block has, or two: it would not be stepped, or twice."""
+    placed = sorted(i for block in group["blocks"] for i in block["params"])
+    if len(set(placed)) < len(placed):
+        raise UsageError("A tensor of a sphere group is in two blocks; it can be in one.")
+    if set(range(len(group["params"]))) - set(placed):
+        raise UsageError(
+            f"A sphere group has {len(group['params'])} tensors, and its blocks name "
+            f"{len(placed)}. Put the others into a group without blocks."
+        )
+
+
+def _refuse_layout(own: Any, saved: Any) -> None:
+    """Refuse to load groups of other blocks."""
+    if json.dumps(own or []) != json.dumps(saved or []):
+        raise UsageError(
+            "The saved groups have other blocks on spheres than this optimiser. Make it with the "
+            "groups that it was saved with; to begin on spheres from a free run, load the model "
+            "and make a new optimiser."
+        )
 
 
 def _refuse_kind(name: str, p: Tensor) -> None:
