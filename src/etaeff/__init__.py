@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         report,
         studies,
         symmetry,
+        testing,
         theory,
     )
     from etaeff.convert import drop_lr_, rescale_
@@ -50,6 +51,7 @@ __all__ = [
     "rescale_",
     "studies",
     "symmetry",
+    "testing",
     "theory",
 ]
 
