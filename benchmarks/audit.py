@@ -1,138 +1,198 @@
-"""The audit beside what people do: time, memory, recall and false positives.
+"""The audit beside what people do: recall, false positives, time and memory.
 
-    .venv/bin/python benchmarks/audit.py            # small models
-    .venv/bin/python benchmarks/audit.py --large    # ResNet-50, GPT-2 124M, Llama 8B (proof only)
+    .venv/bin/python benchmarks/audit.py            # the hand-labelled models of tests/symmetry
+    .venv/bin/python benchmarks/audit.py --large    # models of real size
 
-The question is which tensors are scale-invariant by themselves. Two heuristics answer it from one
-backward pass, or from none: "the gradient is nearly orthogonal to the weight" (cosine below 0.01)
-and "it has two axes or more, and is not the head". The truth is the audit's, whose every label is
-measured in float64 and, for hand-labelled models, checked in tests/symmetry.
+The question is which tensors are scale-invariant by themselves. The truth is written by hand: it
+comes from the labels of `tests/symmetry/zoo.py`, and for the large models from a glob. Beside the
+audit stand three ways to guess:
+
+- cosine: the gradient of one random loss is nearly orthogonal to the weight (below 0.01);
+- dimension: the tensor has two axes or more;
+- name: it is called a weight, and neither its name nor a part of it says norm, embedding or head.
 """
 
 import resource
+import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from torch import nn
+from torch import Tensor, nn
 
-from etaeff.symmetry import Audit, audit
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "symmetry"))
+
+from zoo import CASES, HUGGING_FACE, Case, exponents
+
+from etaeff.symmetry import audit
+from etaeff.symmetry._basis import Span
 
 COSINE = 0.01
+NO_WEIGHTS = ("norm", "ln", "bn", "embed", "wte", "wpe", "token", "position", "head", "classifier",
+              "gain", "gamma", "scale")  # fmt: skip
+Guess = Callable[[nn.Module, Mapping[str, Any]], set[str]]
 
 
-def models() -> dict[str, tuple[Callable[[], nn.Module], Any]]:
-    """Small models of the kinds that are trained, and an input for each."""
-    image, ids = torch.randn(4, 3, 32, 32), torch.randint(0, 100, (2, 12))
-    text = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64}
-    text |= {"num_hidden_layers": 2, "num_attention_heads": 4}
-    t = transformers
-    resnet = t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[2, 2])
-    convnext = t.ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2)
-    vit = t.ViTConfig(image_size=32, patch_size=8, hidden_size=32, intermediate_size=64,
-                      num_hidden_layers=2, num_attention_heads=4)  # fmt: skip
-    gpt2 = t.GPT2Config(vocab_size=100, n_embd=32, n_layer=2, n_head=4, use_cache=False,
-                        bos_token_id=None, eos_token_id=None)  # fmt: skip
-    llama = t.LlamaConfig(**text, use_cache=False)
-    qwen = t.Qwen3Config(**text, head_dim=8, num_key_value_heads=2, use_cache=False)
-    bert = t.BertConfig(**text)
-    return {
-        "ResNet": (lambda: t.ResNetForImageClassification(resnet), image),
-        "ConvNeXt": (lambda: t.ConvNextForImageClassification(convnext), image),
-        "ViT": (lambda: t.ViTForImageClassification(vit), image),
-        "GPT-2": (lambda: t.GPT2LMHeadModel(gpt2), ids),
-        "Llama": (lambda: t.LlamaForCausalLM(llama), ids),
-        "Qwen3": (lambda: t.Qwen3ForCausalLM(qwen), ids),
-        "BERT": (lambda: t.BertForMaskedLM(bert), ids),
-    }
+def by_audit(model: nn.Module, inputs: Mapping[str, Any]) -> set[str]:
+    """What the audit says."""
+    found = audit(model, (), inputs).symmetries
+    alone = [s for s in found if s.kind == "scale-invariant" and len(s.exponents) == 1]
+    return {name for symmetry in alone for name in symmetry.exponents}
 
 
-def alone(found: Audit) -> set[str]:
-    """Tensors that are scale-invariant by themselves."""
-    return {block.names[0] for block in found.blocks if len(block.names) == 1}
-
-
-def by_cosine(model: nn.Module, value: Any) -> set[str]:
-    """Tensors whose gradient is nearly orthogonal to them, in one float32 backward pass."""
-    logits = model.train()(value)[0]
-    (logits * torch.randn_like(logits)).sum().backward()
+def by_cosine(model: nn.Module, inputs: Mapping[str, Any]) -> set[str]:
+    """Tensors whose gradient is nearly orthogonal to them, in one backward pass in float32."""
+    model.train()
+    outputs = [v for v in torch.utils._pytree.tree_leaves(model(**inputs)) if _real(v)]
+    torch.stack([(v * torch.randn_like(v)).sum() for v in outputs]).sum().backward()
     found = set()
     for name, p in model.named_parameters():
-        if p.grad is None or not float(p.grad.norm()) or not float(p.norm()):
-            continue
-        cosine = float((p * p.grad).sum() / (p.norm() * p.grad.norm()))
-        if abs(cosine) < COSINE:
-            found.add(name)
+        if p.grad is not None and float(p.grad.norm() * p.norm()) > 0:
+            cosine = float((p * p.grad).sum() / (p.norm() * p.grad.norm()))
+            found |= {name} if abs(cosine) < COSINE else set()
     return found
 
 
-def by_dimension(model: nn.Module) -> set[str]:
-    """Tensors with two axes or more, but for the head: the usual rule for what to decay."""
-    names = [name for name, p in model.named_parameters() if p.ndim > 1]
-    return {name for name in names if "head" not in name and "classifier" not in name}
+def by_dimension(model: nn.Module, _: Mapping[str, Any]) -> set[str]:
+    """Tensors with two axes or more."""
+    return {name for name, p in model.named_parameters() if p.ndim > 1}
+
+
+def by_name(model: nn.Module, _: Mapping[str, Any]) -> set[str]:
+    """Weights that are called neither norm nor embedding nor head."""
+    names = [name for name, _ in model.named_parameters() if "weight" in name.split(".")[-1]]
+    return {name for name in names if not any(part in name.lower() for part in NO_WEIGHTS)}
+
+
+GUESSES: dict[str, Guess] = {
+    "audit": by_audit, "cosine": by_cosine, "dimension": by_dimension, "name": by_name,
+}  # fmt: skip
+
+
+def labelled(case: Case, names: list[str]) -> set[str]:
+    """The tensors that a case's labels say to be scale-invariant by themselves."""
+    index = {name: i for i, name in enumerate(names)}
+    basis = [exponents(text, names) for text in (*case.symmetries, *case.inert.split())]
+    span = Span([{index[n]: Fraction(v) for n, v in own.items()} for own in basis])
+    inert = {name for text in case.inert.split() for name in exponents(text, names)}
+    return {name for name in names if {index[name]: Fraction(1)} in span} - inert
 
 
 def compare() -> None:
-    """Print recall and false positives of the heuristics on small models."""
-    total = {"cosine": [0, 0, 0], "dimension": [0, 0, 0]}
-    print(f"{'model':9} {'s':>5} {'tensors':>8} {'alone':>6}  found/wrong: cosine, dimension")
-    for name, (build, value) in models().items():
+    """Print what each way finds on the labelled models, wrongly and rightly, and how long it takes.
+
+    The ways take turns on each model.
+    """
+    cases = {**CASES, **HUGGING_FACE}
+    right, wrong, seconds = (dict.fromkeys(GUESSES, 0.0) for _ in range(3))
+    tensors = alone = 0
+    for case in cases.values():
         torch.manual_seed(0)
-        model = build()
-        start = time.perf_counter()
-        found = audit(model, (value,))
-        seconds = time.perf_counter() - start
-        truth, count = alone(found), len(found.parameters)
-        shown = []
-        for rule, guess in (
-            ("cosine", by_cosine(model, value)),
-            ("dimension", by_dimension(model)),
-        ):
-            hits, wrong = len(guess & truth), len(guess - truth)
-            total[rule] = [
-                a + b for a, b in zip(total[rule], (hits, wrong, len(truth)), strict=True)
-            ]
-            shown.append(f"{hits}/{wrong}")
-        print(f"{name:9} {seconds:5.2f} {count:8} {len(truth):6}  {', '.join(shown)}")
-    for rule, (hits, wrong, truth) in total.items():
-        print(f"{rule}: recall {hits}/{truth}, false positives {wrong}")
+        model = case.build()
+        names = [name for name, _ in model.named_parameters()]
+        truth = labelled(case, names)
+        tensors, alone = tensors + len(names), alone + len(truth)
+        for way, guess in GUESSES.items():
+            start = time.perf_counter()
+            found = guess(model, case.inputs())
+            seconds[way] += time.perf_counter() - start
+            right[way] += len(found & truth)
+            wrong[way] += len(found - truth)
+    print(f"{len(cases)} models, {tensors} tensors, {alone} of them scale-invariant alone")
+    print(f"{'':10} {'found':>6} {'recall':>7} {'wrong':>6} {'s a model':>10}")
+    for way in GUESSES:
+        print(f"{way:10} {right[way]:6.0f} {right[way] / alone:7.1%} {wrong[way]:6.0f} "
+              f"{seconds[way] / len(cases):10.4f}")  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------- of real size
+
+
+def resnet50() -> tuple[nn.Module, dict[str, Tensor]]:
+    """ResNet-50, 24 million parameters."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    return ResNetForImageClassification(ResNetConfig()), {"pixel_values": torch.randn(4, 3, 64, 64)}
+
+
+def gpt2() -> tuple[nn.Module, dict[str, Tensor]]:
+    """GPT-2, 124 million parameters."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ids = torch.randint(0, 1000, (2, 16))
+    return GPT2LMHeadModel(GPT2Config(use_cache=False)), {"input_ids": ids}
+
+
+def qwen3() -> tuple[nn.Module, dict[str, Tensor]]:
+    """A Qwen3 of 93 million parameters."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(
+        vocab_size=32000, hidden_size=512, intermediate_size=1536, num_hidden_layers=16,
+        num_attention_heads=8, num_key_value_heads=4, head_dim=64, use_cache=False,
+    )  # fmt: skip
+    return Qwen3ForCausalLM(config), {"input_ids": torch.randint(0, 1000, (2, 16))}
+
+
+def llama8b() -> tuple[nn.Module, dict[str, Tensor]]:
+    """A Llama of 8 billion parameters, without memory for them."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32,
+        num_attention_heads=32, num_key_value_heads=8, use_cache=False,
+    )  # fmt: skip
+    with torch.device("meta"):
+        return LlamaForCausalLM(config), {"input_ids": torch.zeros(1, 8, dtype=torch.long)}
+
+
+# Which tensors are scale-invariant alone.
+LARGE = {
+    resnet50: ("*.convolution.weight",),
+    gpt2: (),
+    qwen3: ("*.q_proj.weight", "*.k_proj.weight"),
+    llama8b: (),
+}
 
 
 def large() -> None:
-    """Print time and peak memory on models of real size, each in a process of its own."""
-    import subprocess
+    """Print the same for models of real size; each run is a process, for its peak memory."""
+    print(f"{'':10} {'':10} {'s':>6} {'peak, × the model':>18} {'found':>6} {'wrong':>6}")
+    for build in LARGE:
+        for way in GUESSES:
+            if way != "cosine" or build is not llama8b:  # which has no gradient
+                subprocess.run([sys.executable, __file__, build.__name__, way], check=True)
 
-    for name in ("resnet50", "gpt2", "llama8b"):
-        subprocess.run([sys.executable, __file__, name], check=True)
 
-
-def one(name: str) -> None:
-    """Audit one large model."""
-    t = transformers
-    value = torch.randn(4, 3, 64, 64) if name == "resnet50" else torch.randint(0, 1000, (2, 16))
-    if name == "resnet50":
-        model: nn.Module = t.ResNetForImageClassification(t.ResNetConfig())
-    elif name == "gpt2":
-        model = t.GPT2LMHeadModel(t.GPT2Config(use_cache=False))
-    else:
-        config = t.LlamaConfig(
-            vocab_size=128256, hidden_size=4096, intermediate_size=14336, num_hidden_layers=32,
-            num_attention_heads=32, num_key_value_heads=8, use_cache=False,
-        )  # fmt: skip
-        with torch.device("meta"):
-            model, value = t.LlamaForCausalLM(config), torch.zeros(1, 8, dtype=torch.long)
-    size = sum(p.numel() * p.element_size() for p in model.parameters() if not p.is_meta) / 1e9
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+def one(name: str, way: str) -> None:
+    """One large model, one way."""
+    build, globs = next((b, g) for b, g in LARGE.items() if b.__name__ == name)
+    imported = _peak()
+    torch.manual_seed(0)
+    model, inputs = build()
+    size = sum(p.numel() * p.element_size() for p in model.parameters() if not p.is_meta) / 2**30
+    truth = {n for n, _ in model.named_parameters() if any(fnmatchcase(n, g) for g in globs)}
     start = time.perf_counter()
-    found = audit(model, (value,))
+    found = GUESSES[way](model, inputs)
     seconds = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"{name:9} {seconds:6.1f} s, model {size:.2f} GB, peak {before:.2f} → {after:.2f} GB, "
-          f"rank {found.rank}")  # fmt: skip
+    peak = _peak() - imported
+    memory = f"{peak:.2f} GiB, {peak / size:.1f}" if size else f"{peak:.2f} GiB"
+    print(f"{name:10} {way:10} {seconds:6.1f} {memory:>18} {len(found & truth):3}/{len(truth):<3}"
+          f"{len(found - truth):6}")  # fmt: skip
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and value.requires_grad
 
 
 if __name__ == "__main__":
@@ -140,6 +200,6 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--large"]:
         large()
     elif sys.argv[1:]:
-        one(sys.argv[1])
+        one(*sys.argv[1:])
     else:
         compare()

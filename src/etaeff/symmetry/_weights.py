@@ -50,7 +50,8 @@ class Weights:
     def __init__(self, parameters: Mapping[str, Tensor], generator: torch.Generator) -> None:
         """Draw the noise."""
         self._parameters = {name: p.detach() for name, p in parameters.items()}
-        self._tile = torch.randn(_TILE, generator=generator, dtype=torch.float64)
+        # Twice, so that a whole tile lies in one piece from any start.
+        self._tiles = torch.randn(_TILE, generator=generator, dtype=torch.float64).repeat(2)
         starts = torch.randint(_TILE, (len(parameters),), generator=generator).tolist()
         self._starts = dict(zip(parameters, starts, strict=True))
         self._noise = {name: _SHAKE * _size(p) for name, p in self._parameters.items()}
@@ -71,7 +72,8 @@ class Weights:
         """Entries of the flattened weight."""
         own = self._parameters[name].reshape(-1)[first:last]
         found = _buffer(own.numel()).copy_(own)
-        noise = self._tile.roll(-((self._starts[name] + first) % _TILE))
+        start = (self._starts[name] + first) % _TILE
+        noise = self._tiles[start : start + _TILE]
         size, whole = self._noise[name], len(found) - len(found) % _TILE
         found[:whole].view(-1, _TILE).add_(noise, alpha=size)
         found[whole:].add_(noise[: len(found) - whole], alpha=size)
