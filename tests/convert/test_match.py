@@ -213,7 +213,7 @@ def assert_same(found, expected, rel):
     assert found.lr == pytest.approx(expected.lr, rel=rel)
     assert found.wd == pytest.approx(expected.wd, rel=rel)
     if expected.betas is not None:
-        assert found.betas[0] == pytest.approx(expected.betas[0], rel=rel)
+        assert found.betas[0] == pytest.approx(expected.betas[0], rel=rel, abs=rel)
     if expected.momentum is not None:
         assert found.momentum == pytest.approx(expected.momentum, rel=rel, abs=rel)
 
