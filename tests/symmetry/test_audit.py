@@ -417,11 +417,34 @@ def test_without_a_measurement_there_are_no_defects():
     assert all(s.defect < 1e-12 for s in measured.symmetries if s.kind in ("rescaling",))
 
 
+class DividedByItem(nn.Linear):
+    """A layer whose norm is divided out as a number of Python's."""
+
+    def forward(self, x):
+        return super().forward(x) / self.weight.norm().item()
+
+
 def test_discover_says_how_much_the_proof_missed():
     found, plain = (audit(small(), (batch(),), discover=d) for d in (True, False))
     assert [note for note in found.notes if "dimension 3" in note and "none" in note]
     assert not plain.notes
     assert kinds(found) == kinds(plain)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        # At every shaken weight ReLU6 is ReLU, which can be scaled.
+        (nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU6(), nn.Linear(4, 2)),
+        # Autograd sees no gradient of the norm, and takes it for a constant.
+        (DividedByItem(3, 4), nn.Linear(4, 2)),
+    ],
+)
+def test_discover_tells_a_gradient_that_is_blind_from_a_symmetry(layers):
+    torch.manual_seed(0)
+    (note,) = audit(nn.Sequential(*layers), (batch(),), discover=True).notes
+    assert "the outputs change along the others" in note
+    assert "proof missed" not in note
 
 
 def test_discover_without_a_measurement_is_not_ignored():

@@ -208,6 +208,36 @@ def test_gradients_are_those_of_the_function():
         torch.testing.assert_close(own[name].grad, parameter.grad, rtol=EXACT, atol=EXACT)
 
 
+def in_place_without_gradient(m, x):
+    """A power iteration, as the parametrisation of spectral norms has it."""
+    with torch.no_grad():
+        left = F.normalize(m.a.weight @ m.b, dim=0, eps=1e-12, out=m.c)
+        norm = left.norm().clamp_min_(1e-12)
+        left = left.div_(norm)
+    return m.a(x) / (left @ m.a.weight @ m.b)
+
+
+def read_under_its_old_name(m, x):
+    with torch.no_grad():
+        torch.mul(m.a.weight[:, 0], 2.0, out=m.c)
+        part = m.c[:2].add_(1.0)
+    return m.a(x) * m.c + part.sum()
+
+
+@pytest.mark.parametrize("forward", [in_place_without_gradient, read_under_its_old_name])
+def test_what_is_written_in_place_is_differentiated_rightly(forward):
+    torch.manual_seed(0)
+    model = With(forward, a=linear(), b=torch.randn(4), c=torch.randn(4))
+    x = torch.randn(3, 4)
+    outputs = running(traced(model, x))
+    own = parameters(model)
+
+    def loss(weight):
+        return outputs(own | {"a.weight": weight}, x)[0].sin().sum()
+
+    assert torch.autograd.gradcheck(loss, own["a.weight"].requires_grad_())
+
+
 def test_tied_parameters_are_read_by_their_names():
     model = nn.Sequential(linear(), nn.Tanh(), linear())
     model[2].weight = model[0].weight

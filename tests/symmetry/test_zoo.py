@@ -92,7 +92,11 @@ def test_decay_does_what_was_derived_by_hand(audited):
 def test_the_measurement_denies_nothing(audited, request):
     _, found = audited
     assert all(s.defect is None or s.defect < 1e-9 for s in found.symmetries)
-    assert not any("denies" in note or "moved" in note for note in found.notes)
-    if not any(bounded in request.node.name for bounded in ("relu6", "mobilenet")):
+    for word in ("denies", "moved", "could not be measured"):
+        assert not any(word in note for note in found.notes), found.notes
+    compared = [note for note in found.notes if "samples alone" in note]
+    if any(bounded in request.node.name for bounded in ("relu6", "mobilenet")):
         # Near the weights that are drawn ReLU6 is ReLU, and has its symmetries.
-        assert not any("missed" in n and "missed none" not in n for n in found.notes), found.notes
+        assert all("missed none" in note or "change along" in note for note in compared), compared
+    else:
+        assert all("missed none" in note for note in compared), compared

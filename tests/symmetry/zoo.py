@@ -381,6 +381,31 @@ CASES["mixture of experts"] = Case(
     balances="up.* down.* head.weight",
 )
 
+
+class Router(nn.Module):
+    """One expert for each example, chosen by the largest score alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = nn.Linear(8, 3, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(8, 2) for _ in range(3))
+
+    def forward(self, x):
+        found = torch.stack([expert(x) for expert in self.experts], 1)
+        return found[torch.arange(len(x)), self.router(x).argmax(-1)]
+
+
+# Which score is the largest does not change with the scale of all of them, but with that of one,
+# though the router has no gradient that would tell.
+CASES["routing to one expert"] = Case(
+    Router,
+    lambda: {"x": randn(32, 8)},
+    ("router.weight",),
+    blocks=(Block(("router.weight",)),),
+    homogeneous=("experts.*", 1),
+    lr="router.weight",
+)
+
 # --------------------------------------------------------------- one normalisation after a layer
 
 CONVOLUTION = ("conv.weight", "norm.* / head.weight")
@@ -671,6 +696,28 @@ CASES["attention written out"] = Case(
     homogeneous=("a.o.*", 1),
     balances="a.q.* a.k.weight a.v.* a.o.weight",
     unproved="a.k.bias",
+)
+
+
+class Distances(nn.Module):
+    """Attention of one head; a fixed bias grows with the distance."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(8, 4), nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x):
+        scores = self.q(x) @ self.k(x).mT - 0.1 * torch.arange(float(x.shape[1]))
+        return scores.softmax(-1) @ self.v(x)
+
+
+CASES["attention with distances"] = Case(
+    Distances,
+    sequences(),
+    ("q.* / k.weight",),
+    inert="k.bias",
+    homogeneous=("v.*", 1),
+    balances="q.* k.weight",
 )
 # Rotated, the bias of the keys differs from place to place, and is heard.
 CASES["attention, rotary"] = Case(

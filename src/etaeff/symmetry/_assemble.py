@@ -43,6 +43,11 @@ class Evidence:
     drawn: Sequence[Sample]
     own_epsilon: Sequence[Sample]
 
+    def moved(self, other: Callable[[str, Tensor], Tensor]) -> float:
+        """How far outputs move when weights are replaced; see `change`."""
+        assert self.run is not None
+        return change(self.run, self.tensors, self.aliases, self.inputs, other)
+
 
 def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetry], int, Flow]:
     """The symmetries, their rank, and what propagation found.
@@ -75,8 +80,6 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
                 "The graph shows, and the measurement denies, that the outputs do not change with "
                 f"{listed(symmetry.exponents)}; it is left out."
             )
-    if drawn and evidence.graph is not None:
-        notes += _scaled_note(found, evidence)
     found += [
         Symmetry("inert", {name: Fraction(1)}, proved={index[name]: Fraction(1)} in certain)
         for name in names
@@ -108,19 +111,14 @@ def _without_effect(evidence: Evidence, notes: list[str]) -> set[str]:
     """Parameters that have no gradient, and that no output heeds when they are drawn anew."""
     still = inert(evidence.drawn)
     heard: set[str] = set()
-    if still and _moved(evidence, redrawn(still)) > _HEARD:
-        heard = {name for name in still if _moved(evidence, redrawn({name})) > _HEARD}
+    if still and evidence.moved(redrawn(still)) > _HEARD:
+        heard = {name for name in still if evidence.moved(redrawn({name})) > _HEARD}
     if heard:
         notes.append(
             f"{listed(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
             "it, where a nonlinearity is flat or a value is rounded."
         )
     return still - heard
-
-
-def _moved(evidence: Evidence, other: Callable[[str, Tensor], Tensor]) -> float:
-    assert evidence.run is not None
-    return change(evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, other)
 
 
 def _symmetry(
@@ -139,19 +137,6 @@ def _symmetry(
     return Symmetry(kind, exponents, proved=proved, defect=defect(drawn, numbers), own_defect=own)
 
 
-def _scaled_note(found: Sequence[Symmetry], evidence: Evidence) -> list[str]:
-    """Scale along a mixture of all symmetries at once; a sentence if the outputs move."""
-    total: dict[str, Fraction] = {}
-    for i, symmetry in enumerate(found):
-        for name, value in symmetry.exponents.items():
-            total[name] = total.get(name, Fraction(0)) + (-1) ** i * value
-    exponents = {name: int(value) for name, value in total.items() if value}
-    moved = _moved(evidence, scaled_by(exponents))
-    if moved <= ZERO:
-        return []
-    return [f"Scaled by powers of two along all symmetries, the outputs moved by {moved:.1e}."]
-
-
 def _with_single(
     vectors: list[Vector], evidence: Evidence, without: set[str], notes: list[str]
 ) -> list[Vector]:
@@ -163,7 +148,7 @@ def _with_single(
         if name in without or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
             continue
         # A bounded nonlinearity can look unbounded near the weights that were drawn.
-        if _moved(evidence, scaled_by({name: _FAR})) > ZERO:
+        if evidence.moved(scaled_by({name: _FAR})) > ZERO:
             continue
         missed.append(name)
         vectors = readable([*vectors, single], ())

@@ -9,20 +9,23 @@ import torch.utils._pytree as pytree
 from torch import nn
 
 from etaeff.errors import UsageError
-from etaeff.geometry import Block
 from etaeff.symmetry._assemble import Evidence, found_symmetries
+from etaeff.symmetry._blocks import scale_invariant_blocks
 from etaeff.symmetry._eager import difference_elsewhere, eager
 from etaeff.symmetry._effects import parameter_reports
 from etaeff.symmetry._float64 import Run, runner
-from etaeff.symmetry._granularity import finest_block, invariant_parts
+from etaeff.symmetry._granularity import invariant_parts
 from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
-from etaeff.symmetry._measure import Sample, measured_rank, samples
+from etaeff.symmetry._measure import Sample, measured_null_space, samples, scaled_by
 from etaeff.symmetry._report import Audit, Symmetry
 from etaeff.symmetry._restore import unchanged
 from etaeff.symmetry._trace import dispatch_log, export
 from etaeff.symmetry._words import described, listed, ranges, told_in_line
 
+_FAR = 10  # powers of two
+_OTHER = 1e-3  # of a direction; the rest is rounding
+_SEEN = 1e-6  # of the outputs; a direction from samples is not exact
 _CHECKS = 2  # backward passes of the measurement, beside one with the model's own ε
 
 
@@ -134,18 +137,14 @@ def _audit(
     evidence = Evidence(tensors, aliases, inputs, graph, ideal, drawn, own_epsilon)
     symmetries, rank, flow = found_symmetries(evidence, notes)
     if drawn and discover:
-        seen = measured_rank(drawn)[0]
-        notes.append(
-            f"The samples alone have a null space of dimension {seen}, and these symmetries "
-            f"{rank}: the proof missed {'none' if seen == rank else seen - rank}."
-        )
+        notes.append(_compared(evidence, symmetries, rank))
     if graph is not None and not flow.outputs:
         raise UsageError(
             f"{type(model).__name__} returns no real or complex tensor on "
             f"{described(args, kwargs)}, so nothing can be said of its weights. An audit needs "
             "outputs, such as logits or a loss."
         )
-    blocks = _blocks(symmetries, drawn)
+    blocks = scale_invariant_blocks(symmetries, evidence, notes)
     notes += _parts_noted(drawn, tensors, symmetries)
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
     complete = graph is not None and not flow.unknown
@@ -193,6 +192,28 @@ def _runner_of(graph: Graph) -> Callable[[bool], Run]:
     return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
 
 
+def _compared(evidence: Evidence, found: Sequence[Symmetry], rank: int) -> str:
+    """What the samples alone say, beside the symmetries that were found."""
+    space = measured_null_space(evidence.drawn)
+    text = f"The samples alone have a null space of dimension {len(space)}, and these symmetries "
+    if len(space) <= rank:
+        return f"{text}{rank}: the proof missed none."
+    own = [s.exponents for s in found if s.kind != "homogeneous"]
+    names = list(evidence.tensors)
+    known = torch.tensor([[float(v.get(n, 0)) for n in names] for v in own], dtype=space.dtype)
+    others = space - space @ torch.linalg.pinv(known) @ known if own else space
+    _, sizes, rows = torch.linalg.svd(others, full_matrices=False)
+    far = _FAR * rows[sizes > _OTHER] / rows[sizes > _OTHER].abs().amax(1, keepdim=True)
+    both = torch.cat([far, -far]).tolist()
+    powers = [dict(zip(names, row, strict=True)) for row in both]
+    if any(evidence.moved(scaled_by(row)) > _SEEN for row in powers):
+        return (
+            f"{text}{rank}. But the outputs change along the others: a nonlinearity is flat or "
+            "straight near these weights, or a number leaves the graph. None is known to be missed."
+        )
+    return f"{text}{rank}: the proof missed {len(space) - rank}."
+
+
 def _parts_noted(
     drawn: Sequence[Sample], names: Iterable[str], found: Sequence[Symmetry]
 ) -> list[str]:
@@ -210,16 +231,3 @@ def _parts_noted(
         "not. Split the tensor to treat them apart."
         for text, own in alike.items()
     ]
-
-
-def _blocks(found: Sequence[Symmetry], drawn: Sequence[Sample]) -> tuple[Block, ...]:
-    blocks: list[Block] = []
-    taken: set[str] = set()
-    for symmetry in found:
-        names = tuple(symmetry.exponents)
-        one_power = len(set(symmetry.exponents.values())) == 1
-        if symmetry.kind != "scale-invariant" or not one_power or taken & set(names):
-            continue
-        taken |= set(names)
-        blocks.append(finest_block(drawn, names) if drawn else Block(names))
-    return tuple(blocks)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import adds_epsilon, is_in_place
+from etaeff.symmetry._operators import VIEWS, adds_epsilon, is_in_place, name_of
 from etaeff.symmetry._weights import Lazy
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
@@ -15,6 +15,7 @@ _REAL: Final = (torch.float16, torch.bfloat16, torch.float32)
 _CONSTANT_ADDED: Final = {"add", "add_"}
 _CLAMPED: Final = {"clamp", "clamp_", "clamp_min", "clamp_min_"}
 _DETACHED: Final = {"detach", "detach_"}
+_PARTS: Final = {"split", "split_with_sizes", "chunk", "tensor_split", "unbind"}
 _CHANCE: Final = {
     f"{kind}dropout{place}"
     for kind in ("", "feature_", "alpha_", "feature_alpha_", "native_")
@@ -72,12 +73,33 @@ class Float64(fx.Interpreter):
         if name == "rms_norm" and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._own_rms_epsilon() if self.own_epsilon else TINY
         positional = [changed.pop(key) for key in schema[: len(args)]]
-        return fx.node.map_aggregate(target(*positional, **changed), _wide)
+        return fx.node.map_aggregate(self._written(target, name, positional, changed), _wide)
+
+    def _written(self, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The result of an operator, beside what it would write into if nobody reads that.
+
+        Where a model asks for no gradients, as in a power iteration, it may write over what our
+        backward pass needs.
+        """
+        into = kwargs.pop("out", None)  # which autograd refuses
+        if isinstance(into, Tensor):
+            found = target.overloadpacket(*args, **kwargs)
+            return found if self._read_by_result(self._node.kwargs["out"]) else into.copy_(found)
+        if is_in_place(self._node) and self._read_by_result(self._node.args[0]):
+            beside = getattr(torch.ops.aten, name[:-1], None)
+            target = getattr(beside, target._overloadname, target)
+        return target(*args, **kwargs)
 
     def run_node(self, n: fx.Node) -> Any:
         """One operator; which one it is is remembered."""
         self._node = n
         return super().run_node(n)
+
+    def _read_by_result(self, written: Any) -> bool:
+        """Whether what this node writes into is read later as its result alone."""
+        if not isinstance(written, fx.Node) or _shares(written):
+            return False
+        return not any(user > self._node or _shares(user) for user in written.users)
 
     def _own_rms_epsilon(self) -> float:
         given = self._node.args[0]
@@ -97,6 +119,12 @@ class Float64(fx.Interpreter):
         if added and adds_epsilon(self._node, value):
             return TINY
         return value
+
+
+def _shares(node: fx.Node) -> bool:
+    """Whether a result may lie in the memory of an argument."""
+    name = name_of(node)
+    return node.op == "call_function" and (not name or name in VIEWS or name in _PARTS)
 
 
 Run: TypeAlias = Callable[[Mapping[str, Lazy], Sequence[Any]], list[Tensor]]

@@ -14,6 +14,8 @@ def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
     Pieces are equal and contiguous, along an axis in which all the tensors have the same length.
     The measurement is Euler's: each piece is orthogonal to its gradient.
     """
+    if all(sample.gradient(name) == 0 for sample in drawn for name in names):
+        return Block(tuple(names))  # an argmax, say, which Euler tells nothing of
     shapes = [tuple(own.shape[1] for own in drawn[0].sums[name]) for name in names]
     best = (1, 0)
     for axis in range(min(len(shape) for shape in shapes)):

@@ -151,8 +151,8 @@ def cut_defects(drawn: Sequence[Sample], names: Sequence[str], axis: int, count:
     return worst
 
 
-def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
-    """Dimension of the null space of the samples, and the space, one row for each direction."""
+def measured_null_space(drawn: Sequence[Sample]) -> Tensor:
+    """The exponents that no sample contradicts: an orthonormal basis, one direction in a row."""
     names = list(drawn[0].sums)
     rows = []
     for sample in drawn:
@@ -161,7 +161,8 @@ def measured_rank(drawn: Sequence[Sample]) -> tuple[int, Tensor]:
     matrix = torch.tensor(rows, dtype=torch.float64)
     _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
     rank = int((values > ZERO * values[0].clamp_min(_FLOOR)).sum()) if len(values) else 0
-    return len(names) - rank, directions[rank:]
+    found: Tensor = directions[rank:]
+    return found
 
 
 def change(
@@ -201,9 +202,20 @@ def change(
     return worst
 
 
-def scaled_by(exponents: Mapping[str, int]) -> Callable[[str, Tensor], Tensor]:
-    """For `change`: weights times 2 to their exponents, which is exact."""
-    return lambda name, weight: weight.mul_(2.0 ** exponents.get(name, 0))
+def scaled_by(exponents: Mapping[str, float | Tensor]) -> Callable[[str, Tensor], Tensor]:
+    """For `change`: weights times 2 to their exponents, which is exact if those are whole.
+
+    An exponent is a number, or a tensor that is broadcast to its weight.
+    """
+
+    def other(name: str, weight: Tensor) -> Tensor:
+        power = exponents.get(name, 0)
+        if isinstance(power, Tensor):
+            one = torch.ones(power.shape, dtype=torch.float64)
+            return weight.mul_(torch.ldexp(one, power))  # `exp2` need not be exact
+        return weight.mul_(2.0**power)
+
+    return other
 
 
 def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:

@@ -270,8 +270,8 @@ def _layer_norm(place: _Place) -> Tensor | None:
 
 
 _Rule: TypeAlias = Callable[[_Place], Tensor | _Hidden | list[Tensor] | None]
-_SHAPE_ONLY: Final = """view reshape _unsafe_view unflatten flatten transpose t permute unsqueeze
-squeeze movedim swapaxes expand select slice narrow split split_with_sizes chunk unbind"""
+_SHAPE_ONLY: Final = """view reshape _unsafe_view unflatten flatten transpose t mT permute unsqueeze
+squeeze movedim swapaxes swapdims expand select slice narrow split split_with_sizes chunk unbind"""
 _RULES: Final[dict[str, _Rule]] = {
     **dict.fromkeys(_SHAPE_ONLY.split(), _moved),
     **dict.fromkeys(("contiguous", "clone", "alias", "detach", "neg"), _same),

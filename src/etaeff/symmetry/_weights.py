@@ -112,13 +112,16 @@ class Weights:
         """What is kept of a tensor for the backward pass."""
         storage, name = self._alive.get(tensor.untyped_storage()._cdata, (None, ""))
         if storage is None or storage.expired():
-            return tensor
+            return tensor, tensor._version
         return _Kept(name, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def unpack(self, kept: Any) -> Tensor:
         """The tensor again."""
         if not isinstance(kept, _Kept):
-            return kept  # type: ignore[no-any-return]
+            tensor, version = kept
+            if tensor._version != version:  # with hooks, autograd does not look
+                raise RuntimeError("a value that the backward pass needs was written to in place")
+            return tensor  # type: ignore[no-any-return]
         return self.value(kept.name).as_strided(kept.shape, kept.stride, kept.offset)
 
     def _pieces(self, name: str, gradient: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -1,0 +1,81 @@
+"""Scale-invariant blocks, cut as finely as they are invariant, and tried by scaling all at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import torch
+
+from etaeff.geometry import Block
+from etaeff.symmetry._assemble import Evidence
+from etaeff.symmetry._granularity import finest_block
+from etaeff.symmetry._measure import ZERO, scaled_by
+from etaeff.symmetry._report import Symmetry
+
+_POWERS: Final = (-2, 3)  # of two, for the pieces of a block
+
+
+def scale_invariant_blocks(
+    found: Sequence[Symmetry], evidence: Evidence, notes: list[str]
+) -> tuple[Block, ...]:
+    """A block for each scale-invariant symmetry of one power; no tensor is in two.
+
+    Args:
+        found: All symmetries.
+        evidence: What is known. Without samples, blocks are whole tensors.
+        notes: A sentence is added if the outputs move where they should not.
+    """
+    blocks: list[Block] = []
+    taken: set[str] = set()
+    for symmetry in found:
+        names = tuple(symmetry.exponents)
+        one_power = len(set(symmetry.exponents.values())) == 1
+        if symmetry.kind != "scale-invariant" or not one_power or taken & set(names):
+            continue
+        taken |= set(names)
+        blocks.append(finest_block(evidence.drawn, names) if evidence.drawn else Block(names))
+    return tuple(_tried(blocks, found, evidence, notes) if evidence.drawn else blocks)
+
+
+def _tried(
+    blocks: list[Block], found: Sequence[Symmetry], evidence: Evidence, notes: list[str]
+) -> list[Block]:
+    """The blocks whose pieces can be scaled by different powers of two; the others whole."""
+    mixture = _mixture(found)
+    every = dict(mixture)
+    for block in blocks:
+        for name, powers in _powers(block, evidence).items():
+            every[name] = every.get(name, 0) + powers
+    if evidence.moved(scaled_by(every)) <= ZERO:
+        return blocks
+    moved = evidence.moved(scaled_by(mixture))
+    if moved > ZERO:
+        notes.append(
+            f"Scaled by powers of two along all symmetries, the outputs moved by {moved:.1e}."
+        )
+    return [
+        block if evidence.moved(scaled_by(_powers(block, evidence))) <= ZERO else Block(block.names)
+        for block in blocks
+    ]
+
+
+def _mixture(found: Sequence[Symmetry]) -> dict[str, Any]:
+    """Exponents along all symmetries at once, with signs that take turns."""
+    total: dict[str, Any] = {}
+    for i, symmetry in enumerate(s for s in found if s.kind in ("scale-invariant", "rescaling")):
+        for name, value in symmetry.exponents.items():
+            total[name] = total.get(name, 0) + (-1) ** i * int(value)
+    return total
+
+
+def _powers(block: Block, evidence: Evidence) -> Mapping[str, torch.Tensor]:
+    """An exponent for each piece, in shapes that are broadcast to the tensors."""
+    if block.count == 1:
+        return {}
+    generator = torch.Generator().manual_seed(0)
+    powers = torch.randint(*_POWERS, (block.count,), generator=generator)
+    found = {}
+    for name in block.names:
+        shape = evidence.tensors[name].shape
+        own = powers.repeat_interleave(shape[block.axis] // block.count)
+        found[name] = own.reshape([-1 if i == block.axis else 1 for i in range(len(shape))])
+    return found
