@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/audit.py            # the hand-labelled models of tests/symmetry
     .venv/bin/python benchmarks/audit.py --large    # models of real size
+    .venv/bin/python benchmarks/audit.py --depth    # how the time grows with the layers
 
 The question is which tensors are scale-invariant by themselves. The truth is written by hand: it
 comes from the labels of `tests/symmetry/zoo.py`, and for the large models from a glob. Beside the
@@ -188,6 +189,26 @@ def one(name: str, way: str) -> None:
           f"{len(found - truth):6}")  # fmt: skip
 
 
+def depth() -> None:
+    """Print the time of a proof, and of a whole audit, for each layer of deeper and deeper Llamas."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    print(f"{'layers':>6} {'proof, s':>9} {'audit, s':>9} {'ms a layer':>13}")
+    for layers in (8, 16, 32, 64, 128):
+        config = LlamaConfig(
+            vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=layers,
+            num_attention_heads=4, num_key_value_heads=2, use_cache=False,
+        )  # fmt: skip
+        model, ids = LlamaForCausalLM(config), torch.randint(0, 64, (2, 8))
+        seconds = []
+        for measure in (False, True):
+            start = time.perf_counter()
+            audit(model, (ids,), measure=measure)
+            seconds.append(time.perf_counter() - start)
+        each = ", ".join(f"{1000 * own / layers:.0f}" for own in seconds)
+        print(f"{layers:6} {seconds[0]:9.1f} {seconds[1]:9.1f} {each:>13}")
+
+
 def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
@@ -200,6 +221,8 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     if sys.argv[1:] == ["--large"]:
         large()
+    elif sys.argv[1:] == ["--depth"]:
+        depth()
     elif sys.argv[1:]:
         one(*sys.argv[1:])
     else:
