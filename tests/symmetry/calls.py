@@ -37,6 +37,8 @@ TENSORS = {
     "one": normal(),
     "gates": normal(16, 4),
     "three_gates": normal(12, 4),
+    **dict.fromkeys(("in1", "back1", "in2", "back2"), normal(16, 4)),
+    **dict.fromkeys(("shift1", "shift2"), normal(16)),
 }
 INDEX = torch.tensor([2, 0, 3, 1])
 INDICES = torch.tensor([[2, 0, 3, 1], [1, 3, 0, 2], [0, 1, 2, 3], [3, 2, 1, 0]])
@@ -313,7 +315,7 @@ CALLS = (
     (lambda op, a, b: torch.view_as_real(op(a, b)), "polar"),
     (lambda op, a, p: op(a, p.flatten()), "quantile nanquantile"),
     (lambda op, a: op(a, 0.3), "quantile nanquantile"),
-    (lambda op, batch: op(batch, [1], correction=0), "var std std_mean"),
+    (lambda op, batch: op(batch, [1], correction=0), "var std std_mean var_mean"),
     (lambda op, a: op(a, 0.0), "clamp clamp_min clip"),
     (lambda op, a: op(a, None, 0.0005), "clamp clip"),
     (lambda op, a: op(a, -0.0005, None), "clamp"),
@@ -388,6 +390,54 @@ CALLS = (
             batch, [a[None, :2], b[None, :2]], [gates, gates], False, 1, 0.0, False, False, True
         ),
         "lstm",
+    ),
+    (
+        lambda op, batch, in1, back1, shift1, shift2: op(
+            batch,
+            [batch.new_zeros(1, 2, 4)] * 2,
+            [in1, back1, shift1, shift2],
+            True,
+            1,
+            0.0,
+            False,
+            False,
+            True,
+        ),
+        "lstm",
+    ),
+    (
+        lambda op, batch, in1, back1, in2, back2: op(
+            batch,
+            [batch.new_zeros(2, 2, 4)] * 2,
+            [in1, back1, in2, back2],
+            False,
+            2,
+            0.0,
+            False,
+            False,
+            True,
+        ),
+        "lstm",
+    ),
+    (
+        lambda op, batch, in1, back1, in2, back2: op(
+            batch,
+            [batch.new_zeros(2, 2, 4)] * 2,
+            [in1, back1, in2, back2],
+            False,
+            1,
+            0.0,
+            False,
+            True,
+            True,
+        ),
+        "lstm",
+    ),
+    (
+        lambda op, batch, a, b, c: op(
+            batch, batch.new_zeros(2, 2, 4), [a, b, c, b], False, 1, 0.0, False, True, True
+        ),
+        "rnn_relu rnn_tanh",
     ),
     (
         lambda op, batch, a, three_gates: op(

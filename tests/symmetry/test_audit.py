@@ -567,3 +567,106 @@ def test_parameters_that_were_replaced_are_not_given_to_an_optimizer():
     model[3].weight = nn.Parameter(model[3].weight.detach().clone())
     with pytest.raises(UsageError, match=r"another parameter than the audited one at '3\.weight'"):
         found.param_groups(lr=0.1, weight_decay=0.1)
+
+
+class Leaves(nn.Linear):
+    """It leaves things behind whenever it runs."""
+
+    def __init__(self):
+        super().__init__(3, 2)
+        self.calls, self.seen, self.cache = 0, [], {}
+        self.chance = torch.Generator().manual_seed(3)
+
+    def forward(self, x):
+        self.calls += 1
+        self.seen.append(x.shape)
+        self.cache["x"] = x
+        self.fresh = 1.0
+        self.register_forward_hook(lambda *_: None)
+        if float(x.sum()) > 1e9:  # which cannot be exported
+            return x
+        return super().forward(x + 0 * torch.rand(3, generator=self.chance))
+
+
+def test_what_a_model_leaves_behind_is_taken_away():
+    model = Leaves()
+    before = state(model)
+    audit(model, (batch(),))
+    assert differences(before, state(model)) == []
+    assert (model.calls, model.seen, model.cache) == (0, [], {})
+    assert not hasattr(model, "fresh")
+    same = torch.Generator().manual_seed(3)
+    assert torch.equal(torch.rand(9, generator=model.chance), torch.rand(9, generator=same))
+
+
+class DropsBranches(nn.Module):
+    """Residual branches that are dropped by chance, for each example."""
+
+    def __init__(self, drop):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.ModuleList(nn.Linear(6, 6, bias=False) for _ in range(6))
+        self.norms = nn.ModuleList(nn.LayerNorm(6) for _ in range(6))
+        self.drop = drop
+
+    def forward(self, x):
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = x + self.drop(norm(layer(x)), x.new_empty(len(x), 1))
+        return x
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda y, mask: y * mask.bernoulli_(0.1) / 0.1,
+        lambda y, mask: y * torch.bernoulli(mask, 0.1) / 0.1,
+        lambda y, mask: y / 0.1 * (0.1 + torch.rand(mask.shape)).floor_(),
+    ],
+)
+def test_branches_that_are_dropped_by_chance_have_an_effect(drop):
+    found = audit(DropsBranches(drop), (torch.randn(3, 6),))
+    assert not [s for s in found.symmetries if s.kind == "inert"]
+    assert [b.names for b in found.blocks] == [(f"layers.{i}.weight",) for i in range(6)]
+
+
+class OneExpertEach(nn.Module):
+    """Each of three tokens goes to one of many experts; most get none."""
+
+    def __init__(self):
+        super().__init__()
+        self.router = nn.Linear(8, 64, bias=False)
+        self.experts = nn.ModuleList(nn.Linear(8, 4) for _ in range(64))
+
+    def forward(self, x):
+        share, chosen = self.router(x).softmax(-1).max(-1, keepdim=True)
+        every = torch.stack([expert(x) for expert in self.experts], 1)
+        return every.gather(1, chosen[..., None].expand(-1, 1, 4))[:, 0] * share
+
+
+def test_what_no_sample_reached_is_no_proof_and_goes_on_to_decay():
+    found = audit(OneExpertEach(), (torch.randn(3, 8),))
+    inert = [s for s in found.symmetries if s.kind == "inert"]
+    assert inert
+    assert not any(s.proved for s in inert)
+    assert any("without effect on these inputs" in note for note in found.notes)
+    assert found.effect_of_decay(next(iter(inert[0].exponents))).endswith(
+        "no effect of it was measured."
+    )
+    decayed = found.param_groups(lr=0.1, weight_decay=0.1, step=None)
+    assert all(group["weight_decay"] == 0.1 for group in decayed)
+
+
+def test_numbers_that_leave_a_log_are_noticed_in_noise():
+    class Leaving(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w, self.v = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def forward(self, x):
+            x = x + 0.1 * torch.randn_like(x)
+            if float(x.sum()) > 1e9:
+                return x
+            return self.v(x) * float(self.w.weight.detach().numpy().sum())
+
+    found = audit(Leaving(), (batch(),))
+    assert not any(s.proved for s in found.symmetries if "w.weight" in s.exponents)

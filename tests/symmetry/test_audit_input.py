@@ -695,3 +695,44 @@ def test_a_quiet_audit(capfd, caplog):
     audit(small(), (batch(),))
     assert capfd.readouterr() == ("", "")
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_two_parameters_in_the_same_memory_are_refused():
+    model = nn.ModuleDict({"a": nn.Linear(4, 4), "b": nn.Linear(4, 4)})
+    model["b"].weight = nn.Parameter(model["a"].weight.data)
+    with pytest.raises(UsageError, match=r"'a\.weight' and 'b\.weight' are two objects.*Tie them"):
+        audit(model, ())
+
+
+def test_parts_of_one_memory_are_parameters_of_their_own():
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    whole = torch.randn(40)
+    model[0].weight = nn.Parameter(whole[:12].view(4, 3))
+    model[2].weight = nn.Parameter(whole[12:20].view(2, 4))
+    assert [b.names for b in audit(model, (batch(),)).blocks] == [("0.weight",)]
+
+
+def test_indices_that_a_table_does_not_have_are_the_models_own_error():
+    model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 2))
+    with pytest.raises(UsageError, match=r"Sequential fails on \(int64\[1, 2\]\): IndexError"):
+        audit(model, (torch.tensor([[3, 12]]),))
+
+
+def test_whole_numbers_that_cannot_be_shuffled_are_taken_as_they_are():
+    class Bags(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bag, self.norm = nn.EmbeddingBag(9, 5), nn.LayerNorm(5)
+
+        def forward(self, ids, offsets):
+            return self.norm(self.bag(ids, offsets))
+
+    found = audit(Bags(), (torch.arange(8), torch.tensor([0, 3, 5])))
+    assert not found.notes
+    assert found.parameters["bag.weight"].group == "scale-invariant"
+
+
+def test_sparse_outputs_are_measured():
+    model = Holder(torch.randn(2), lambda x, p: (x * p).to_sparse())
+    found = audit(model, (batch(),))
+    assert found.symmetries[0].exponents == {"own": -1, "linear.weight": 1, "linear.bias": 1}

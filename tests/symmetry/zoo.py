@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -184,6 +185,21 @@ CASES["relu6 mlp"] = Case(
 )
 CASES["sine network"] = Case(SineNetwork, vectors(), homogeneous=HEAD)
 CASES["lstm"] = Case(lambda: Recurrent(nn.LSTM), sequences(), homogeneous=HEAD)
+# A norm before the cells reads its scale into them, and one of ReLU passes it on.
+CASES["layer norm, gru"] = Case(
+    lambda: Called(norm=nn.LayerNorm(8), r=Recurrent(nn.GRU)),
+    sequences(),
+    ("norm.* / r.cells.weight_ih_l0",),
+    homogeneous=("r.head.*", 1),
+    balances="norm.* r.cells.weight_ih_l0",
+)
+CASES["layer norm, relu rnn"] = Case(
+    lambda: Called(norm=nn.LayerNorm(8), r=Recurrent(partial(nn.RNN, nonlinearity="relu"))),
+    sequences(),
+    ("norm.* / r.cells.weight_ih_l0", "r.cells.weight_ih_l0 r.cells.bias_* / r.head.weight"),
+    homogeneous=("r.head.*", 1),
+    balances="norm.* r.cells.weight_ih_l0 r.cells.bias_* r.head.weight",
+)
 CASES["probabilities"] = Case(
     lambda: Called(first=nn.Linear(3, 4), act=nn.GELU(), head=nn.Linear(4, 3), p=nn.Softmax(-1)),
     vectors(),
@@ -405,6 +421,35 @@ CASES["routing to one expert"] = Case(
     homogeneous=("experts.*", 1),
     lr="router.weight",
 )
+
+
+class Actions(nn.Module):
+    """Logits of which some are never allowed."""
+
+    def __init__(self, forbidden):
+        super().__init__()
+        self.first, self.norm = nn.Linear(6, 6), nn.BatchNorm1d(6)
+        self.head = nn.Linear(6, 4)
+        self.forbidden = forbidden
+        self.register_buffer("mask", torch.tensor([False, True, True, True]))
+
+    def forward(self, x):
+        return self.head(self.norm(self.first(x)).relu()).masked_fill(self.mask, self.forbidden)
+
+
+for forbidden in (-math.inf, torch.finfo(torch.float32).min, -1e9):
+    # Minus infinity has every scale, and other numbers none.
+    scaled = forbidden == -math.inf
+    CASES[f"actions masked with {forbidden:.2g}"] = Case(
+        partial(Actions, forbidden),
+        lambda: {"x": randn(16, 6)},
+        ("first.weight", "norm.* / head.weight"),
+        inert="first.bias",
+        blocks=(Block(("first.weight",), count=6),),
+        homogeneous=HEAD if scaled else None,
+        lr="first.weight",
+        balances="norm.* head.weight",
+    )
 
 # --------------------------------------------------------------- one normalisation after a layer
 

@@ -18,6 +18,8 @@ _DOUBTS: Final = (
     "No rule is known for",
     "The graph shows, and the measurement denies",
     "It could not be traced",
+    "It could not be measured",
+    "The log could not be compared",
 )
 
 

@@ -10,7 +10,16 @@ from torch import Tensor
 from etaeff.symmetry._basis import Span, homogeneous, readable
 from etaeff.symmetry._float64 import Run
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._measure import ZERO, Sample, change, defect, inert, redrawn, scaled_by
+from etaeff.symmetry._measure import (
+    ZERO,
+    Sample,
+    change,
+    defect,
+    inert,
+    redrawn,
+    samples,
+    scaled_by,
+)
 from etaeff.symmetry._nullspace import Vector, null_space
 from etaeff.symmetry._propagate import Flow, propagate
 from etaeff.symmetry._report import Symmetry
@@ -19,6 +28,7 @@ from etaeff.symmetry._words import listed
 
 _FAR: Final = 10  # powers of two
 _HEARD: Final = 1e-7
+_MORE: Final = 6  # samples where two may not have met a parameter
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class Evidence:
         aliases: First name of every name.
         inputs: Flat inputs.
         graph: The traced model; `None` if it cannot be traced.
-        run: The model with every ε taken away.
+        run: The model with every ε taken away; `None` if nothing was measured.
         drawn: Samples with every ε taken away; none if nothing was measured.
         own_epsilon: Samples with the model's own ε.
     """
@@ -39,9 +49,9 @@ class Evidence:
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
     graph: Graph | None
-    run: Run | None
-    drawn: Sequence[Sample]
-    own_epsilon: Sequence[Sample]
+    run: Run | None = None
+    drawn: Sequence[Sample] = ()
+    own_epsilon: Sequence[Sample] = ()
 
     def moved(self, other: Callable[[str, Tensor], Tensor]) -> float:
         """How far outputs move when weights are replaced; see `change`."""
@@ -59,12 +69,17 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
     names, drawn = list(evidence.tensors), evidence.drawn
     index = {name: i for i, name in enumerate(names)}
     flow, proved, shown_inert = _proof(evidence, index)
+    # One number whose scale does not matter has no effect but by its sign.
+    numbers = {name for name in names if evidence.tensors[name].numel() == 1}
+    shown_inert |= (
+        {n for n in numbers if {index[n]: Fraction(1)} in Span(proved)} if drawn else set()
+    )
     if flow.unknown:
         notes.append(
             f"No rule is known for {listed(flow.unknown)}: what feeds it was taken to have a "
             "fixed scale, so symmetries that pass through it are not proved."
         )
-    without = _without_effect(evidence, notes) if drawn else shown_inert
+    without = _without_effect(evidence, shown_inert, notes) if drawn else shown_inert
     certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
     vectors = shown = readable(proved, {index[name] for name in without}, light)
@@ -81,7 +96,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
                 f"{listed(symmetry.exponents)}; it is left out."
             )
     found += [
-        Symmetry("inert", {name: Fraction(1)}, proved={index[name]: Fraction(1)} in certain)
+        Symmetry("inert", {name: Fraction(1)}, proved=name in shown_inert)
         for name in names
         if name in without
     ]
@@ -103,13 +118,25 @@ def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vec
     aliases = evidence.aliases
     flow = propagate(evidence.graph, {alias: index[own] for alias, own in aliases.items()})
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
-    shown = {aliases[name] for name in forgotten_biases(evidence.graph)}
+    forgotten = forgotten_biases(evidence.graph)
+    heard = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
+    shown = {aliases[name] for name in forgotten} - heard  # under every name
     return flow, null_space(rows, len(index)), shown
 
 
-def _without_effect(evidence: Evidence, notes: list[str]) -> set[str]:
-    """Parameters that have no gradient, and that no output heeds when they are drawn anew."""
+def _without_effect(evidence: Evidence, shown: set[str], notes: list[str]) -> set[str]:
+    """Parameters that have no gradient, and that no output heeds when they are drawn anew.
+
+    Where the graph does not show it, chance may have hidden them: an expert that nothing was routed
+    to, say. So for those there are more samples.
+    """
     still = inert(evidence.drawn)
+    if still - shown:
+        assert evidence.run is not None
+        more = samples(
+            evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, count=_MORE, seed=1
+        )
+        still = inert([*evidence.drawn, *more])
     heard: set[str] = set()
     if still and evidence.moved(redrawn(still)) > _HEARD:
         heard = {name for name in still if evidence.moved(redrawn({name})) > _HEARD}
@@ -117,6 +144,12 @@ def _without_effect(evidence: Evidence, notes: list[str]) -> set[str]:
         notes.append(
             f"{listed(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
             "it, where a nonlinearity is flat or a value is rounded."
+        )
+    doubtful = sorted(still - heard - shown)
+    if doubtful:
+        notes.append(
+            f"Measured, and not proved: {listed(doubtful)} without effect on these inputs, in "
+            f"{len(evidence.drawn) + _MORE} samples. What the inputs never reach looks the same."
         )
     return still - heard
 

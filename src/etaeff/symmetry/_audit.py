@@ -1,6 +1,7 @@
 """The audit: every scaling symmetry of a model, proved on its graph and measured."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import ref
 
@@ -20,7 +21,7 @@ from etaeff.symmetry._input import checked_arguments, checked_model, parameters_
 from etaeff.symmetry._measure import Sample, measured_null_space, samples, scaled_by
 from etaeff.symmetry._report import Audit, Symmetry
 from etaeff.symmetry._restore import unchanged
-from etaeff.symmetry._trace import dispatch_log, export
+from etaeff.symmetry._trace import dispatch_log, export, refuse_if_it_fails
 from etaeff.symmetry._words import described, listed, ranges, told_in_line
 
 _FAR = 10  # powers of two
@@ -80,7 +81,7 @@ def audit(
     References:
         van Laarhoven 2017 for scale invariance under normalisation; `docs/audit.md`.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"`seed` must be a whole number from 0, got {seed!r}.")
     with torch.inference_mode(False), torch.enable_grad():
         return _audit(model, args, kwargs, measure, discover, training, seed)
@@ -109,43 +110,37 @@ def _audit(
         raise UsageError(
             "`discover` finds symmetries by measuring. Leave it out for a proof alone."
         )
-    notes: list[str] = []
-    inputs = pytree.tree_leaves((args, kwargs))
-    drawn: list[Sample] = []
-    own_epsilon: list[Sample] = []
-    ideal: Run | None = None
     with unchanged(model):
         torch.manual_seed(seed)
         model.train(training)
+        notes: list[str] = []
         graph, run, tracer = _traced(model, args, kwargs, notes)
-        count = (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
-        try:
-            ideal = run(False)
-            drawn = samples(ideal, tensors, aliases, inputs, count=count, seed=seed)
-            count = min(count, 1) if graph is not None else 0
-            own_epsilon = samples(run(True), tensors, aliases, inputs, count=count, seed=seed)
-        except Exception as error:
-            drawn, own_epsilon = [], []
-            notes.append(
-                f"It could not be measured on {described(args, kwargs)}: {told_in_line(error)}"
+        evidence = Evidence(tensors, aliases, pytree.tree_leaves((args, kwargs)), graph)
+        if measure:
+            checks = len(tensors) + _CHECKS if discover else _CHECKS
+            try:
+                evidence = _measured(evidence, run, checks, seed)
+            except Exception as error:
+                refuse_if_it_fails(model, args, kwargs)
+                notes.append(
+                    f"It could not be measured on {described(args, kwargs)}: {told_in_line(error)}"
+                )
+        if graph is None and not evidence.drawn:
+            raise UsageError(
+                f"Nothing can be said of {type(model).__name__}: it was neither traced nor "
+                "measured. " + " ".join(notes)
             )
-    if graph is None and not drawn:
-        raise UsageError(
-            f"Nothing can be said of {type(model).__name__}: it was neither traced nor measured. "
-            + " ".join(notes)
-        )
-    evidence = Evidence(tensors, aliases, inputs, graph, ideal, drawn, own_epsilon)
-    symmetries, rank, flow = found_symmetries(evidence, notes)
-    if drawn and discover:
-        notes.append(_compared(evidence, symmetries, rank))
-    if graph is not None and not flow.outputs:
-        raise UsageError(
-            f"{type(model).__name__} returns no real or complex tensor on "
-            f"{described(args, kwargs)}, so nothing can be said of its weights. An audit needs "
-            "outputs, such as logits or a loss."
-        )
-    blocks = scale_invariant_blocks(symmetries, evidence, notes)
-    notes += _parts_noted(drawn, tensors, symmetries)
+        symmetries, rank, flow = found_symmetries(evidence, notes)
+        if evidence.drawn and discover:
+            notes.append(_compared(evidence, symmetries, rank))
+        if graph is not None and not flow.outputs:
+            raise UsageError(
+                f"{type(model).__name__} returns no real or complex tensor on "
+                f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
+                "needs outputs, such as logits or a loss."
+            )
+        blocks = scale_invariant_blocks(symmetries, evidence, notes)
+    notes += _parts_noted(evidence.drawn, tensors, symmetries)
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
     complete = graph is not None and not flow.unknown
     reports = parameter_reports(tensors, symmetries, blocks, ends, complete=complete)
@@ -160,6 +155,15 @@ def _audit(
         ref(model),
         dict(tensors),
     )
+
+
+def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed: int) -> Evidence:
+    """The evidence with samples, those with the model's own ε where a graph has it."""
+    given = evidence.tensors, evidence.aliases, evidence.inputs
+    ideal = run(False)
+    drawn = samples(ideal, *given, count=checks, seed=seed)
+    own = samples(run(True), *given, count=1, seed=seed) if evidence.graph is not None else []
+    return replace(evidence, run=ideal, drawn=drawn, own_epsilon=own)
 
 
 def _traced(

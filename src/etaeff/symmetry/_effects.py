@@ -70,7 +70,9 @@ def _effect(
 ) -> tuple[str, str, str]:
     kinds = {s.kind for s in own}
     if "inert" in kinds:
-        return "inert", "does nothing (inert)", "it has no effect on the outputs."
+        shown = all(s.proved for s in own if s.kind == "inert")
+        seen = "it has no effect on the outputs" if shown else "no effect of it was measured"
+        return "inert", "does nothing (inert)", f"{seen}."
     if "scale-invariant" in kinds:
         if block is not None and len(block.names) == 1:
             feeds = _fed(ends[name])

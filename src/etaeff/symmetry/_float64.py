@@ -7,15 +7,26 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import VIEWS, adds_epsilon, is_in_place, name_of
+from etaeff.symmetry._operators import (
+    WRAPPERS,
+    adds_epsilon,
+    decides_by_floor,
+    is_in_place,
+    shares_memory,
+    written_by,
+)
 from etaeff.symmetry._weights import Lazy
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
-_REAL: Final = (torch.float16, torch.bfloat16, torch.float32)
+_WIDER: Final = {
+    **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
+    **dict.fromkeys((torch.complex32, torch.complex64), torch.complex128),
+}
 _CONSTANT_ADDED: Final = {"add", "add_"}
 _CLAMPED: Final = {"clamp", "clamp_", "clamp_min", "clamp_min_"}
 _DETACHED: Final = {"detach", "detach_"}
-_PARTS: Final = {"split", "split_with_sizes", "chunk", "tensor_split", "unbind"}
+_COINS: Final = {"bernoulli", "bernoulli_"}  # that drop a branch, of probability p
+_KEEPS: Final = 1 - 1e-9  # drawn from [0, 1), where 1 − p is added and rounded down to 0 or 1
 _CHANCE: Final = {
     f"{kind}dropout{place}"
     for kind in ("", "feature_", "alpha_", "feature_alpha_", "native_")
@@ -49,20 +60,14 @@ class Float64(fx.Interpreter):
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """One operator, with its ε and types replaced."""
         if not isinstance(target, torch._ops.OpOverload):
-            graphs = [a for a in args if isinstance(a, fx.GraphModule)]
-            if "cond" in str(target) and len(graphs) == 2:
-                chosen = Float64(graphs[0 if args[0] else 1], own_epsilon=self.own_epsilon)
-                return chosen.run(*args[3])
-            if graphs:
-                inner = Float64(graphs[0], own_epsilon=self.own_epsilon)
-                position = args.index(graphs[0])
-                return inner.run(*args[position + 1 :], *kwargs.values())  # `no_grad` or not
-            return super().call_function(target, args, kwargs)
+            return self._of_higher_order(target, args, kwargs)
         name = str(target).split(".")[1]
         if name in _DETACHED:  # derivatives are those of the function, whatever is trained
             return args[0]
         if name in _CHANCE:
             return args[0] if name != "native_dropout" else (args[0], torch.ones_like(args[0]))
+        if name in _COINS and target._overloadname in ("p", "float"):
+            return torch.ones_like(args[0]) if name == "bernoulli" else args[0].fill_(1.0)
         schema = [argument.name for argument in target._schema.arguments]
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
         changed = {key: self._replaced(name, key, value) for key, value in given.items()}
@@ -73,7 +78,21 @@ class Float64(fx.Interpreter):
         if name == "rms_norm" and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._own_rms_epsilon() if self.own_epsilon else TINY
         positional = [changed.pop(key) for key in schema[: len(args)]]
-        return fx.node.map_aggregate(self._written(target, name, positional, changed), _wide)
+        found = self._written(target, name, positional, changed)
+        if name in ("rand", "rand_like") and decides_by_floor(self._node):
+            found.fill_(_KEEPS)
+        return fx.node.map_aggregate(found, _wide)
+
+    def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
+        graphs = [a for a in args if isinstance(a, fx.GraphModule)]
+        if str(target) == "cond":
+            chosen = Float64(graphs[0 if args[0] else 1], own_epsilon=self.own_epsilon)
+            return chosen.run(*args[3])
+        if str(target) in WRAPPERS:
+            inner = Float64(graphs[0], own_epsilon=self.own_epsilon)
+            return inner.run(*args[args.index(graphs[0]) + 1 :])  # `no_grad` or not
+        return super().call_function(target, args, kwargs)
 
     def _written(self, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The result of an operator, beside what it would write into if nobody reads that.
@@ -84,8 +103,8 @@ class Float64(fx.Interpreter):
         into = kwargs.pop("out", None)  # which autograd refuses
         if isinstance(into, Tensor):
             found = target.overloadpacket(*args, **kwargs)
-            return found if self._read_by_result(self._node.kwargs["out"]) else into.copy_(found)
-        if is_in_place(self._node) and self._read_by_result(self._node.args[0]):
+            return found if self._read_by_result() else into.copy_(found)
+        if is_in_place(self._node) and self._read_by_result():
             beside = getattr(torch.ops.aten, name[:-1], None)
             target = getattr(beside, target._overloadname, target)
         return target(*args, **kwargs)
@@ -95,11 +114,17 @@ class Float64(fx.Interpreter):
         self._node = n
         return super().run_node(n)
 
-    def _read_by_result(self, written: Any) -> bool:
+    def _read_by_result(self) -> bool:
         """Whether what this node writes into is read later as its result alone."""
-        if not isinstance(written, fx.Node) or _shares(written):
-            return False
-        return not any(user > self._node or _shares(user) for user in written.users)
+        by, written = self._node, written_by(self._node)
+        while written is not None:
+            others = [user for user in written.users if user is not by]
+            if any(user > self._node or shares_memory(user) is written for user in others):
+                return False
+            by, written = written, shares_memory(written)
+            if written is not None and written_by(by) is not written:
+                return False  # a view
+        return True
 
     def _own_rms_epsilon(self) -> float:
         given = self._node.args[0]
@@ -108,7 +133,7 @@ class Float64(fx.Interpreter):
 
     def _replaced(self, name: str, key: str, value: Any) -> Any:
         if isinstance(value, torch.dtype):
-            return torch.float64 if value in _REAL else value
+            return _WIDER.get(value, value)
         if key == "padding_idx" and name == "embedding":
             return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
@@ -119,12 +144,6 @@ class Float64(fx.Interpreter):
         if added and adds_epsilon(self._node, value):
             return TINY
         return value
-
-
-def _shares(node: fx.Node) -> bool:
-    """Whether a result may lie in the memory of an argument."""
-    name = name_of(node)
-    return node.op == "call_function" and (not name or name in VIEWS or name in _PARTS)
 
 
 Run: TypeAlias = Callable[[Mapping[str, Lazy], Sequence[Any]], list[Tensor]]
@@ -164,25 +183,23 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
 
 def real(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Those that hold real numbers, and the parts of complex ones."""
-    parts = [torch.view_as_real(v.resolve_conj()) if v.is_complex() else v for v in tensors]
+    dense = [v.to_dense() if v.layout != torch.strided else v for v in tensors]
+    parts = [torch.view_as_real(v.resolve_conj()) if v.is_complex() else v for v in dense]
     return [v for v in parts if v.is_floating_point()]
 
 
 def double(value: Any) -> Any:
-    """A copy in float64 of a real tensor; anything else as it is, tensors copied."""
+    """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied."""
     if not isinstance(value, Tensor):
         return value
-    if value.dtype in (*_REAL, torch.float64):
-        return (
-            value.detach().to(torch.float64).clone() if not value.requires_grad else value.double()
-        )
-    return value.detach().clone()
+    wide = _WIDER.get(value.dtype, value.dtype)
+    return value.to(wide) if value.requires_grad else value.detach().to(wide, copy=True)
 
 
 def _wide(value: Any) -> Any:
     """A result in float64: what is made without a type has the default one."""
-    narrow = isinstance(value, Tensor) and value.dtype in _REAL
-    return value.to(torch.float64) if narrow else value
+    narrow = isinstance(value, Tensor) and value.dtype in _WIDER
+    return value.to(_WIDER[value.dtype]) if narrow else value
 
 
 def scaled(parameter: Tensor, factor: float) -> Lazy:

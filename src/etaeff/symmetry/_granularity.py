@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from etaeff.geometry import Block
-from etaeff.symmetry._measure import ZERO, Sample, cut_defects
+from etaeff.symmetry._measure import ZERO, Sample, cut_defects, inert
 
 
 def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
@@ -14,7 +14,7 @@ def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
     Pieces are equal and contiguous, along an axis in which all the tensors have the same length.
     The measurement is Euler's: each piece is orthogonal to its gradient.
     """
-    if all(sample.gradient(name) == 0 for sample in drawn for name in names):
+    if set(names) <= inert(drawn):
         return Block(tuple(names))  # an argmax, say, which Euler tells nothing of
     shapes = [tuple(own.shape[1] for own in drawn[0].sums[name]) for name in names]
     best = (1, 0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -102,7 +103,32 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
         own = first.setdefault(id(parameter), _without(name, wrappers))
         aliases[name] = own
         tensors[own] = parameter
+    _refuse_shared_memory(tensors)
     return tensors, aliases
+
+
+def _refuse_shared_memory(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse two parameters in the same memory: what scales one, scales the other."""
+    places = sorted(
+        (p.untyped_storage().data_ptr(), *_entries(p), name)
+        for name, p in tensors.items()
+        if not p.is_meta and p.numel()
+    )
+    for (storage, _, last, name), (other, first, _, second) in pairwise(places):
+        if storage == other and first <= last:
+            raise UsageError(
+                f"Parameters {name!r} and {second!r} are two objects in the same memory, so that "
+                "one cannot be scaled without the other. Tie them as one parameter, as in "
+                "`a.weight = b.weight`."
+            )
+
+
+def _entries(tensor: Tensor) -> tuple[int, int]:
+    """Places of the first and last entry in its memory, in bytes."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    first = tensor.storage_offset()
+    last = first + sum((length - 1) * stride for length, stride in steps)
+    return int(first) * tensor.element_size(), int(last) * tensor.element_size()
 
 
 def _check(name: str, parameter: Tensor) -> None:

@@ -5,8 +5,9 @@ any weights. So weights are shaken first: a bias that starts at zero would have 
 nothing.
 """
 
+import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -17,6 +18,7 @@ from etaeff.symmetry._weights import Lazy, Weights
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 _FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
+_OUTLIER: Final = 1e6
 _VARIED: Final = 0.5
 _REDRAWN: Final = 4.0
 
@@ -28,8 +30,8 @@ class Sample:
     The weights and gradients themselves are not kept: of a large model they would not fit.
 
     Attributes:
-        scale: ‖r‖‖y‖ of the random functional ⟨r, y⟩ of the outputs: what is far below it is
-            rounding.
+        scale: ‖r‖‖y‖ of the random functional ⟨r, y⟩ of the outputs, without those that no weight
+            moves: what is far below it is rounding.
         sums: By parameter name and axis a tensor (3, length of the axis): ⟨θ, ∇⟩, ‖θ‖² and ‖∇‖²
             of each slice; the last from above where a weight is read more than once.
     """
@@ -71,42 +73,86 @@ def samples(
         seed: Of the shakes, losses and inputs.
     """
     generator = torch.Generator().manual_seed(seed)
-    found = []
-    for _ in range(count):
+    found: list[Sample] = []
+    first: list[Tensor] = []
+    moving: list[Tensor] = []
+    for i in range(count):
         weights = Weights(parameters, generator)
+        lazy = {name: weights.lazy(own) for name, own in aliases.items()}
         with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
-            outputs = run(
-                {name: weights.lazy(own) for name, own in aliases.items()},
-                varied(inputs, generator),
-            )
-        losses, scale = [], 0.0
-        for own in outputs:
-            if own.requires_grad and own.numel():
-                functional = torch.randn(own.shape, generator=generator, dtype=torch.float64)
-                losses.append((functional * own).sum())
-                scale += float(functional.norm() * own.detach().norm())
-        if parameters and not losses:
+            outputs = _run_somehow(run, lazy, inputs, generator)
+        outputs = [own for own in outputs if own.requires_grad and own.numel()]
+        if parameters and not outputs:
             raise ValueError("no output can be differentiated by a parameter")
+        here = [own.detach() for own in outputs]
+        losses = [
+            (torch.randn(own.shape, generator=generator, dtype=torch.float64) * own).sum()
+            for own in outputs
+        ]
         if losses:
             torch.stack(losses).sum().backward()
-        found.append(Sample(scale, weights.sums()))
+        if i == 1:
+            moving = _moving(first, here)
+            found[0] = replace(found[0], scale=_scale(first, moving))
+        found.append(Sample(_scale(here, moving), weights.sums()))
         if not all(bool(own[0].isfinite().all()) for own in found[-1].sums.values()):
             raise ValueError("outputs or gradients are NaN or infinite")
-        del weights, outputs, losses  # before the next ones are made
+        first = first or here
+        del weights, lazy, outputs, losses  # before the next ones are made
     return found
+
+
+def _run_somehow(
+    run: Run, weights: Mapping[str, Lazy], inputs: Sequence[Any], generator: torch.Generator
+) -> list[Tensor]:
+    """On varied inputs, or where the model cannot take those, on its own."""
+    try:
+        return run(weights, varied(inputs, generator))
+    except (IndexError, RuntimeError, ValueError):
+        return run(weights, list(inputs))
+
+
+def _moving(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
+    """Where outputs are not the same at other weights and on other inputs."""
+    if [own.shape for own in left] != [own.shape for own in right]:
+        return []
+    return [own != other for own, other in zip(left, right, strict=True)]
+
+
+def _scale(outputs: Sequence[Tensor], moving: Sequence[Tensor]) -> float:
+    """‖r‖‖y‖ of a random functional, over what moves, or over everything if that is not known."""
+    total = 0.0
+    for i, own in enumerate(outputs):
+        kept = _ordinary(own)
+        if moving and moving[i].shape == own.shape:
+            kept &= moving[i]
+        total += float(kept.sum().sqrt() * own[kept].norm())
+    return total
+
+
+def _ordinary(own: Tensor) -> Tensor:
+    """Where numbers have a usual size, and do not stand for −∞ in a mask."""
+    sizes = own.abs()
+    usual = sizes[own.isfinite() & (sizes > 0)]
+    if not usual.numel():
+        return own.isfinite()
+    quartile = float(usual.kthvalue(1 + usual.numel() // 4).values)
+    return own.isfinite() & (sizes <= _OUTLIER * max(quartile, 1.0))
 
 
 def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
     """Other inputs of the same kind: of the same signs, and the same whole numbers shuffled.
 
-    Zeros stay, and so do infinities: they may be a mask.
+    Zeros stay, and so do infinities and what is zero or one everywhere: they may be a mask.
     """
     found = []
     for value in inputs:
         if isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 1:
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
             own = double(value).cpu()
-            found.append(own * (_VARIED * noise).exp() if bool(own.any()) else noise)
+            mask = bool(own.any()) and bool(((own == 0) | (own == 1)).all())
+            shaken = own * (_VARIED * noise).exp() if bool(own.any()) else noise
+            found.append(own if mask else shaken)
         elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
             order = torch.randperm(value.numel(), generator=generator)
             found.append(value.cpu().reshape(-1)[order].reshape(value.shape))
@@ -194,12 +240,20 @@ def change(
         for make in (as_it_is, replaced):
             torch.manual_seed(0)  # the same chance in both, such as stochastic depth
             found.append(run({n: make(own) for n, own in aliases.items()}, list(inputs)))
-    worst = 0.0
-    for old, new in zip(*found, strict=True):
-        size = float(old.abs().max()) if old.numel() else 0.0
-        moved = float((new - old).abs().max()) if old.numel() else 0.0
-        worst = max(worst, moved / size if size > 0 else moved)
-    return worst
+    return max((_change(old, new) for old, new in zip(*found, strict=True)), default=0.0)
+
+
+def _change(old: Tensor, new: Tensor) -> float:
+    """The largest change of an entry, beside the largest entry of a usual size."""
+    if old.shape != new.shape:
+        return float("inf")
+    differs = ~((old == new) | (old.isnan() & new.isnan()))
+    if not bool(differs.any()):
+        return 0.0
+    moved = float((new - old)[differs].abs().max())
+    usual = old[_ordinary(old)].abs()
+    size = float(usual.max()) if usual.numel() else 0.0
+    return float("inf") if math.isnan(moved) else moved / (size or 1.0)
 
 
 def scaled_by(exponents: Mapping[str, float | Tensor]) -> Callable[[str, Tensor], Tensor]:

@@ -11,9 +11,16 @@ from torch import Tensor, fx
 
 from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus
 from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import VIEWS, is_in_place, name_of
+from etaeff.symmetry._operators import (
+    WRAPPERS,
+    covers,
+    is_certain_view,
+    name_of,
+    shares_memory,
+    written_by,
+)
 from etaeff.symmetry._rules import INDEXED, KINDS
-from etaeff.symmetry._special import SPECIAL, Call, Value, flat
+from etaeff.symmetry._special import SPECIAL, Call, NoRuleError, Value, flat
 
 _ENDING: Final = frozenset(
     """batch_norm instance_norm layer_norm group_norm rms_norm mul multiply div divide true_divide
@@ -66,7 +73,9 @@ class _Interpreter:
         self.module = module
         self.flow = flow
         self.values: dict[fx.Node, Any] = {}
-        self.bases: dict[fx.Node, fx.Node] = {}
+        # Of each view its base, and whether it lies there for certain; of each base its views.
+        self.bases: dict[fx.Node, tuple[fx.Node, bool]] = {}
+        self.views: dict[fx.Node, list[fx.Node]] = {}
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         waiting = iter(inputs)
@@ -80,6 +89,7 @@ class _Interpreter:
                 return list(result) if isinstance(result, list | tuple) else [result]
             else:
                 self.values[node] = self._call(node)
+                self._note_memory(node)
         return []
 
     def _attribute(self, node: fx.Node) -> Any:
@@ -87,8 +97,7 @@ class _Interpreter:
         for part in str(node.target).split("."):
             found = getattr(found, part)
         if isinstance(found, Tensor):
-            zero = found.device.type != "meta" and found.numel() < 1e6 and not bool(found.any())
-            return _value(found, None if zero else FREE)
+            return _value(found, None if _is_zero(found) else FREE)
         return found
 
     def _filled(self, argument: Any) -> Any:
@@ -100,19 +109,31 @@ class _Interpreter:
         if target is operator.getitem:
             return args[0][args[1]] if isinstance(args[0], list | tuple) else args[0]
         if not isinstance(target, torch._ops.OpOverload):
-            graphs = [a for a in args if isinstance(a, fx.GraphModule)]
-            if graphs and "cond" not in str(target):  # such as wrap_with_set_grad_enabled
-                after = args[args.index(graphs[0]) + 1 :]
-                return _Interpreter(graphs[0], self.flow).run([*after, *kwargs.values()])
-            return self._python(node, args)
+            if str(target) in WRAPPERS:
+                return self._wrapped(node, args)
+            return self._python(node, [*args, *kwargs.values()])
         arguments = {
             schema.name: value
             for schema, value in zip(target._schema.arguments, args, strict=False)
         } | dict(kwargs)
         name = name_of(node)
         degree = self._degree(name, arguments, node)
-        self._write_back(node, name, degree)
+        written = written_by(node)
+        if written is not None and not isinstance(degree, list):
+            self._write(written, degree, certain=True, cause=f"{name} in place")
         return _like(node.meta.get("val"), degree)
+
+    def _wrapped(self, node: fx.Node, args: Sequence[Any]) -> Any:
+        """The graph inside; what it writes into is known by other names out here."""
+        place = next(i for i, given in enumerate(args) if isinstance(given, fx.GraphModule))
+        inner = _Interpreter(args[place], self.flow)
+        found = inner.run(args[place + 1 :])
+        places = [own for own in args[place].graph.nodes if own.op == "placeholder"]
+        for own, outer in zip(places, node.args[place + 1 :], strict=False):
+            value = inner.values[own]
+            if isinstance(outer, fx.Node) and value is not self.values[outer]:
+                self._write(outer, value.degree, certain=False, cause=f"{node.target}")
+        return found
 
     def _python(self, node: fx.Node, args: Sequence[Any]) -> Any:
         """Arithmetic on sizes, or what has no rule."""
@@ -121,17 +142,23 @@ class _Interpreter:
             self._unknown(str(node.target), tensors)
         return _like(node.meta.get("val"), FREE)
 
-    def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree:
+    def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree | list[Degree]:
         cause = f"{name} in {_module_of(node)[0] or 'the model'}"
         call = Call(name, arguments, self.flow.constraints, cause, node)
         tensors = flat(list(arguments.values()))
-        degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
+        degree: Degree | list[Degree]
+        try:
+            degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
+        except NoRuleError:
+            self._unknown(name, tensors)
+            return FREE
         somewhere = bool(tensors) and all(v.degree is not None for v in tensors)
         if name in SPECIAL and degree is None and somewhere:
             # Its rule looked for an argument that has another name here.
             self._unknown(name, tensors)
             degree = FREE
-        self._note_absorbed(name, arguments, degree, node)
+        if not isinstance(degree, list):
+            self._note_absorbed(name, arguments, degree, node)
         return degree
 
     def _by_kind(self, name: str, call: Call, tensors: list[Value]) -> Degree:
@@ -173,26 +200,40 @@ class _Interpreter:
         for index in before - set(degree or ()):
             self.flow.absorbed.setdefault(index, []).append(_module_of(node))
 
-    def _write_back(self, node: fx.Node, name: str, degree: Degree) -> None:
-        """An operator in place changes what earlier nodes stand for."""
-        if not is_in_place(node):
-            return
-        changed = node.args[0]
-        if not isinstance(changed, fx.Node) or not isinstance(self.values.get(changed), Value):
-            return
-        base = changed
-        while (
-            base.op == "call_function"
-            and name_of(base) in VIEWS
-            and isinstance(base.args[0], fx.Node)
-        ):
-            self.values[base] = self.values[base]._replace(degree=degree)
-            base = base.args[0]
-        old = self.values[base]
-        if isinstance(old, Value):
-            if base is not changed:  # only a part of it was written
-                degree = self.flow.constraints.agree([old.degree, degree], f"{name} in place")
-            self.values[base] = old._replace(degree=degree)
+    def _note_memory(self, node: fx.Node) -> None:
+        """Remember of which node a result is a view."""
+        source = shares_memory(node)
+        if source is not None:
+            base, certain = self.bases.get(source, (source, True))
+            self.bases[node] = base, certain and is_certain_view(node)
+            self.views.setdefault(base, []).append(node)
+
+    def _write(self, written: fx.Node, degree: Degree, *, certain: bool, cause: str) -> None:
+        """What is written in place changes what other nodes of the same memory stand for.
+
+        Where only a part is written, or perhaps nothing but a copy, old and new must agree.
+        """
+        base, known = self.bases.get(written, (written, True))
+        certain = certain and known
+        for node in (base, *self.views.get(base, ())):
+            sure = certain and self.bases.get(node, (base, True))[1] and covers(written, base)
+            self.values[node] = self._rewritten(self.values[node], degree, sure, cause)
+
+    def _rewritten(self, old: Any, degree: Degree, sure: bool, cause: str) -> Any:
+        if isinstance(old, list):
+            return [self._rewritten(own, degree, sure, cause) for own in old]
+        if not isinstance(old, Value) or not old.floating:
+            return old
+        both = degree if sure else self.flow.constraints.agree([old.degree, degree], cause)
+        return old._replace(degree=both)
+
+
+def _is_zero(constant: Tensor) -> bool:
+    """Whether it is known to be zero everywhere."""
+    try:
+        return not constant.is_meta and constant.numel() < 1e6 and not bool(constant.any())
+    except RuntimeError:  # it is no tensor that can be asked
+        return False
 
 
 def _value(meta: Any, degree: Degree) -> Any:
@@ -202,10 +243,12 @@ def _value(meta: Any, degree: Degree) -> Any:
     return meta
 
 
-def _like(meta: Any, degree: Degree) -> Any:
-    """The result of an operator: one tensor, or several of the same degree."""
+def _like(meta: Any, degree: Degree | list[Degree]) -> Any:
+    """The result of an operator: one tensor, or several, of the same degree if one is given."""
     if isinstance(meta, list | tuple):
-        return [_like(part, degree) for part in meta]
+        each = degree if isinstance(degree, list) else [degree] * len(meta)
+        return [_like(part, own) for part, own in zip(meta, each, strict=True)]
+    assert not isinstance(degree, list)
     return _value(meta, degree)
 
 

@@ -96,8 +96,8 @@ class Audit:
         """Groups for the optimisers of `etaeff.optim`, or of torch: the blocks, and the rest.
 
         With `step=None` no block is on a sphere: the scale-invariant parameters form a group, with
-        decay, which sets their effective learning rate. Parameters without effect never decay. See
-        `etaeff.param_groups` for the arguments.
+        decay, which sets their effective learning rate. Parameters that are proved to have no
+        effect never decay. See `etaeff.param_groups` for the arguments.
 
         Raises:
             UsageError: If the audit was read from a file and has no model, or the model's
@@ -106,7 +106,7 @@ class Audit:
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
         self._refuse_replaced(self._tensors)
-        inert = [n for n, r in self.parameters.items() if r.group == "inert"]
+        inert = [n for s in self.symmetries if s.kind == "inert" and s.proved for n in s.exponents]
         groups = param_groups(
             self._tensors,
             self.blocks if step is not None else (),

@@ -1,9 +1,12 @@
 """The model as it was, whatever an audit did to it."""
 
 import contextlib
+import copy
 import random
 import sys
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +15,7 @@ from torch import Tensor, nn
 @contextlib.contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
     """Put back modes, buffers, gradients and random states afterwards, also on errors."""
-    modes = {module: module.training for module in model.modules()}
+    attributes = [_attributes(module) for module in model.modules()]
     data = {p: p.data for p in model.parameters()}
     held = [(module, name, b) for module in model.modules() for name, b in module._buffers.items()]
     values = [None if b is None or b.is_meta else b.detach().clone() for _, _, b in held]
@@ -25,8 +28,8 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
-        for module, training in modes.items():
-            module.training = training
+        for put_back in attributes:
+            put_back()
         for (module, name, buffer), value in zip(held, values, strict=True):
             module._buffers[name] = buffer  # a forward pass may have put another in its place
             if buffer is not None and value is not None:
@@ -39,6 +42,31 @@ def unchanged(model: nn.Module) -> Iterator[None]:
                 parameter.data = data[parameter]
             parameter.grad = gradient
             parameter.requires_grad_(flags[parameter])
+
+
+def _attributes(module: nn.Module) -> Callable[[], None]:
+    """What puts a module's attributes back: mode, hooks, caches, and what it draws chance from."""
+    own = vars(module)
+    values = dict(own)
+    inside = {key: copy.copy(v) for key, v in own.items() if type(v) in _CONTAINERS}
+    chances = [v for v in own.values() if isinstance(v, torch.Generator)]
+    states = [chance.get_state() for chance in chances]
+
+    def put_back() -> None:
+        for key in own.keys() - values.keys():
+            del own[key]
+        own.update(values)
+        for key, before in inside.items():
+            held: Any = own[key]
+            held.clear()
+            held.extend(before) if isinstance(held, list) else held.update(before)
+        for chance, state in zip(chances, states, strict=True):
+            chance.set_state(state)
+
+    return put_back
+
+
+_CONTAINERS: Final = (dict, OrderedDict, list, set)
 
 
 @contextlib.contextmanager

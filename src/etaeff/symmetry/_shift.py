@@ -52,19 +52,18 @@ class _Place(NamedTuple):
 
 
 def forgotten_biases(graph: Graph) -> set[str]:
-    """Names of parameters that the graph reads, and shows to have no effect."""
+    """Names of parameters that the graph does not read, or shows to have no effect."""
     names = graph.parameters
     nodes = list(graph.module.graph.nodes)
     order = {node: i for i, node in enumerate(nodes)}
-    return {
-        names[node.name]
-        for node in nodes
-        if node.name in names and node.users and _is_forgotten(node, nodes, order)
-    }
+    read = [node for node in nodes if node.name in names]
+    return {names[node.name] for node in read if _is_forgotten(node, nodes, order)}
 
 
 def _is_forgotten(parameter: fx.Node, nodes: Sequence[fx.Node], order: dict[fx.Node, int]) -> bool:
     meta = parameter.meta.get("val")
+    if not parameter.users:
+        return True
     if not isinstance(meta, Tensor):
         return False
     shifts: dict[fx.Node, Any] = {parameter: torch.empty(meta.shape, device="meta")}

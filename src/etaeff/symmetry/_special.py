@@ -11,6 +11,10 @@ from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus, times
 from etaeff.symmetry._operators import adds_epsilon
 
 
+class NoRuleError(Exception):
+    """The arguments are of a kind that the rule does not know."""
+
+
 class Call(NamedTuple):
     """One operator with its arguments by name; tensors are `Value`s, as are those in lists."""
 
@@ -237,15 +241,48 @@ def _lerp(call: Call) -> Degree:
     return _join(call, call.degree("self"), call.degree("end"))
 
 
+def _var_mean(call: Call) -> list[Degree]:
+    (given,) = flat(list(call.arguments.values()))
+    return [times(given.degree, 2), given.degree]
+
+
 def _weight_norm(call: Call) -> Degree:
     return call.degree("g")
 
 
 def _recurrent(call: Call) -> Degree:
-    """LSTM, GRU and RNN cells: every gate is bounded, so everything must have degree zero."""
-    for value in flat(list(call.arguments.values())):
-        _vanish(call, value.degree)
-    return FREE
+    """LSTM, GRU and RNN: bounded gates, so each layer has degree zero; with ReLU that of its input.
+
+    The state comes back in each step, so what multiplies it has degree zero.
+    """
+    given = call.degree("input" if "input" in call.arguments else "data")
+    weights = [degree_of(value) for value in call.arguments["params"]]
+    layers = call.arguments["num_layers"] * (2 if call.arguments["bidirectional"] else 1)
+    size = 4 if call.arguments["has_biases"] else 2
+    relu = call.name == "rnn_relu"
+    if len(weights) != size * layers or (relu and call.arguments["num_layers"] > 1):
+        raise NoRuleError  # projections; layers of different scales
+    first = 2 if call.arguments["bidirectional"] else 1
+    results = []
+    for layer in range(layers):
+        own = weights[size * layer : size * (layer + 1)]
+        reads = plus(given if layer < first else FREE, own[0])
+        _vanish(call, own[1])
+        results.append(_join(call, reads, *own[2:]) if relu else _vanish(call, reads, *own[2:]))
+    states = flat([call.arguments.get("hx")])
+    return _join(call, *results, *(state.degree for state in states))
+
+
+def _recurrent_cell(call: Call) -> Degree:
+    """One step of them: the state may have a scale that its weight undoes."""
+    states = flat([call.arguments["hx"]])
+    read = plus(call.degree("input"), call.degree("w_ih"))
+    back = plus(states[0].degree, call.degree("w_hh"))
+    parts = [read, back, call.degree("b_ih"), call.degree("b_hh")]
+    if call.name == "rnn_relu_cell":
+        return _join(call, *parts)
+    kept = {"lstm_cell": states[1:], "gru_cell": states}.get(call.name, [])
+    return _vanish(call, *parts, *(state.degree for state in kept))
 
 
 def flat(values: Sequence[Any]) -> list[Value]:
@@ -259,7 +296,7 @@ def flat(values: Sequence[Any]) -> list[Value]:
     return found
 
 
-SPECIAL: Final[dict[str, Callable[[Call], Degree]]] = {
+SPECIAL: Final[dict[str, Callable[[Call], Degree | list[Degree]]]] = {
     **dict.fromkeys(("add", "add_"), _add),
     **dict.fromkeys(("sub", "sub_", "subtract", "rsub"), _subtract),
     **dict.fromkeys(("div", "div_", "divide", "true_divide"), _div),
@@ -328,17 +365,7 @@ SPECIAL: Final[dict[str, Callable[[Call], Degree]]] = {
     "glu": _glu,
     **dict.fromkeys(("lerp", "lerp_"), _lerp),
     "_weight_norm": _weight_norm,
-    **dict.fromkeys(
-        (
-            "lstm",
-            "gru",
-            "rnn_tanh",
-            "rnn_relu",
-            "lstm_cell",
-            "gru_cell",
-            "rnn_tanh_cell",
-            "rnn_relu_cell",
-        ),
-        _recurrent,
-    ),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), _recurrent),
+    **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), _recurrent_cell),
+    "var_mean": _var_mean,
 }

@@ -37,16 +37,25 @@ def export(
             return of_program(program), ""
         except Exception as error:
             failure = error
-        try:
-            with torch.no_grad(), unwritten(model):
-                model(*copied(args), **copied(kwargs))
-        except Exception as error:
-            raise UsageError(
-                f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
-            ) from error
+    refuse_if_it_fails(model, args, kwargs)
     if isinstance(failure, _ELSEWHERE):
         raise failure
     return None, told_in_line(failure)
+
+
+def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Run the model itself.
+
+    Raises:
+        UsageError: With the model's own error.
+    """
+    try:
+        with _quiet(), torch.no_grad(), unwritten(model):
+            model(*copied(args), **copied(kwargs))
+    except Exception as error:
+        raise UsageError(
+            f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
+        ) from error
 
 
 def dispatch_log(
