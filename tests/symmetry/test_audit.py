@@ -670,3 +670,17 @@ def test_numbers_that_leave_a_log_are_noticed_in_noise():
 
     found = audit(Leaving(), (batch(),))
     assert not any(s.proved for s in found.symmetries if "w.weight" in s.exponents)
+
+
+@pytest.mark.parametrize("measure", [True, False])
+def test_gradients_inside_a_model_are_no_constants(measure):
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w, self.v = nn.Parameter(torch.rand(3, 2)), nn.Parameter(torch.rand(3, 2))
+
+        def forward(self, x):
+            return torch.func.grad(lambda w: (x @ w).tanh().sum())(self.w) * self.v
+
+    with pytest.raises(UsageError, match=r"Nothing can be said.*hides what its values are made of"):
+        audit(Inner(), (batch(),), measure=measure)

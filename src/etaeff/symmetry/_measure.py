@@ -18,6 +18,7 @@ from etaeff.symmetry._weights import Lazy, Weights
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 _FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
+_HEARD: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
 _OUTLIER: Final = 1e6
 _VARIED: Final = 0.5
 _REDRAWN: Final = 4.0
@@ -206,7 +207,7 @@ def measured_null_space(drawn: Sequence[Sample]) -> Tensor:
         rows.append([sample.inner(n) / total for n in names])
     matrix = torch.tensor(rows, dtype=torch.float64)
     _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
-    rank = int((values > ZERO * values[0].clamp_min(_FLOOR)).sum()) if len(values) else 0
+    rank = int((values > ZERO * values[0].clamp_min(_HEARD)).sum()) if len(values) else 0
     found: Tensor = directions[rank:]
     return found
 
