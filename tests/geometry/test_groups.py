@@ -6,6 +6,7 @@ from torch import nn
 
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.geometry import STEPS, Block, check_radius, param_groups, sphere_radii
+from etaeff.geometry._groups import check_radii, has_direction
 
 
 def network():
@@ -237,3 +238,39 @@ def test_a_piece_without_direction_is_refused(norm, radius):
 def test_small_and_large_pieces_have_a_direction(norm):
     norms = torch.tensor([norm], dtype=torch.float64)
     assert sphere_radii(norms, "keep", Block(("w",))).tolist() == [norm]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [
+        (torch.float16, 2.0**-14, 65504.0),
+        (torch.bfloat16, 1e-15, 1e15),
+        (torch.float32, 1e-15, 1e15),
+        (torch.float64, 1e-15, 1e15),
+    ],
+)
+def test_radii_lie_where_the_weights_have_a_direction(dtype, least, most):
+    block = Block(("w",), count=2)
+    for radius in (1.01 * least, 0.99 * most):
+        radii = torch.tensor([1.0, radius], dtype=torch.float64)
+        check_radii(radii, block, dtype)
+        assert radii.to(dtype).isfinite().all()
+        assert (radii.to(dtype) > 0).all()
+    for radius in (0.99 * least, 1.01 * most, 0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(UsageError, match=r"^`radius` must be above .* for piece 1 of 2 of 'w'"):
+            check_radii(torch.tensor([1.0, radius], dtype=torch.float64), block, dtype)
+
+
+def test_which_norms_give_a_direction():
+    norms = [0.0, 1e-15, 2e-15, 1.0, 5e14, 1e15, float("inf"), float("nan")]
+    found = has_direction(torch.tensor(norms, dtype=torch.float64))
+    assert found.tolist() == [False, False, *[True] * 3, *[False] * 3]
+
+
+@pytest.mark.parametrize("mark", ["_is_flat_param", "_fsdp_flattened", "ds_id"])
+def test_marked_shards_are_refused_among_other_parameters(mark):
+    model = network()
+    setattr(model[4].bias, mark, 0)
+    for own in (model, dict(model.named_parameters())):
+        with pytest.raises(UsageError, match=r"\(FSDP1\) and DeepSpeed's stage 3 hold flattened"):
+            param_groups(own, BLOCKS, lr=0.1)

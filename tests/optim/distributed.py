@@ -47,7 +47,7 @@ class Net(nn.Module):
 
 def optimizer_of(kind, model, blocks, **options):
     groups = param_groups(model, blocks, lr=0.05, weight_decay=0.01, **options)
-    if kind == "sgd":
+    if kind in ("sgd", "bfloat16"):
         return SphereSGD(groups, momentum=0.9)
     if kind == "adam":
         return SphereAdam(groups)
@@ -62,6 +62,14 @@ def optimizer_of(kind, model, blocks, **options):
         constrain_(model, optimizer, blocks)
         return optimizer
     return SphereMuon(groups)
+
+
+def zero_of(kind, model, blocks, step):
+    from torch.distributed.optim import ZeroRedundancyOptimizer  # warns of torch.jit
+
+    groups = param_groups(model, blocks, lr=0.05, weight_decay=0.01, step=step, separate=True)
+    make, options = {"sgd": (SphereSGD, {"momentum": 0.9}), "adam": (SphereAdam, {})}[kind]
+    return ZeroRedundancyOptimizer(groups, make, lr=0.05, **options)
 
 
 def shard(model, how, world):
@@ -79,7 +87,7 @@ def train(model, optimizer, first, last):
     """Every process sees the same batch, so that its mean gradient is the whole one's."""
     for step in range(first, last):
         generator = torch.Generator().manual_seed(step)
-        x = torch.randn(8, 4, generator=generator)
+        x = torch.randn(8, 4, generator=generator).to(next(model.parameters()).dtype)
         loss = model(x).square().mean() + model(x).sum().mul(0.1)
         optimizer.zero_grad()
         loss.backward()
@@ -110,24 +118,18 @@ def count_collectives():
 def run(case, out, rank, world):
     """Train; with a checkpoint, save halfway, or load and go on."""
     kind, layout, how, step, stage, folder = case
-    model = Net()
+    model = Net().to(torch.bfloat16 if kind == "bfloat16" else torch.float32)
+    torch.manual_seed(rank + world)  # no result may depend on it
     if how == "zero" and world > 1:
-        from torch.distributed.optim import ZeroRedundancyOptimizer  # warns of torch.jit
-
         project_(model, BLOCKS[layout])  # each process makes an optimiser of its own tensors only
-        groups = param_groups(
-            model, BLOCKS[layout], lr=0.05, weight_decay=0.01, step=step, separate=True
-        )
-        optimizer = ZeroRedundancyOptimizer(
-            groups, {"sgd": SphereSGD, "adam": SphereAdam}[kind], lr=0.05
-        )
+        optimizer = zero_of(kind, model, BLOCKS[layout], step)
     else:
         if how != "ddp" and world > 1:
             shard(model, how, world)
         optimizer = optimizer_of(kind, model, BLOCKS[layout], step=step)
     trained = DistributedDataParallel(model) if how in ("ddp", "zero") and world > 1 else model
     calls = count_collectives() if world > 1 else []
-    first, last = {"all": (0, 10), "save": (0, 5), "load": (5, 10)}[stage]
+    first, last = {"all": (0, 10), "save": (0, 5), "load": (5, 10), "again": (5, 10)}[stage]
     if stage == "load":
         weights, state = get_state_dict(model, optimizer)
         found = {"model": weights, "optimizer": state}
@@ -136,6 +138,13 @@ def run(case, out, rank, world):
             model, optimizer, model_state_dict=found["model"], optim_state_dict=found["optimizer"]
         )
         calls.clear()
+    if stage == "again":
+        train(trained, optimizer, 0, 5)
+        optimizer.consolidate_state_dict(to=0)
+        state = [optimizer.state_dict() if rank == 0 else None]
+        dist.broadcast_object_list(state, src=0)
+        optimizer = zero_of(kind, model, BLOCKS[layout], step)
+        optimizer.load_state_dict(state[0])
     train(trained, optimizer, first, last)
     reduced = len(calls)
     if stage == "save":

@@ -1,14 +1,21 @@
 """`constrain_` with torch's optimisers: norms, bits that stay, scaler, closures, equal steps."""
 
+import copy
+import io
+import subprocess
+import sys
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
 from torch.amp import GradScaler
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.optim.lr_scheduler import StepLR
 
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import NumericalError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.optim import SphereAdam, SphereSGD, constrain_
+from etaeff.optim import SphereAdam, SphereSGD, constrain_, project_
 from etaeff.testing._problem import bits
 
 BLOCKS = [Block(("0.weight",), count=4)]
@@ -195,3 +202,302 @@ def test_decay_of_a_projected_step_is_another_rate(lr, wd):
             _loss(model, t).backward()
             optimizer.step()
     torch.testing.assert_close(weight, free[0].weight, rtol=0, atol=1e-12)
+
+
+# ------------------------------------------------------------------------ steps that lose a weight
+
+
+@pytest.mark.parametrize("value", [0.0, float("inf"), float("nan")])
+def test_a_step_that_loses_a_weight_is_refused_by_name(value):
+    model = _model()
+    blocks = [*BLOCKS, Block(("2.weight",))]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    constrain_(model, optimizer, blocks)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    weight = model[2].weight
+    weight.grad.fill_(value)
+    if value == 0:
+        weight.grad.copy_(weight.detach())  # the step ends at the origin
+    before = bits([model[0].weight])
+    with pytest.raises(NumericalError, match=r"weight of '2\.weight' is NaN.*zero after the step"):
+        optimizer.step()
+    assert bits([model[0].weight]) == before
+
+
+def test_blocks_are_asked_together_whether_they_are_lost(monkeypatch):
+    params = {f"{i}": nn.Parameter(torch.randn(4, 3)) for i in range(20)}
+    optimizer = torch.optim.SGD(params.values(), lr=0.1)
+    constrain_(params, optimizer, [Block((name,), count=4) for name in params])
+    for p in params.values():
+        p.grad = torch.randn_like(p)
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: asked.append(self) or True)
+    optimizer.step()
+    assert len(asked) == 1
+
+
+# ------------------------------------------------------------------------------------------- radii
+
+
+@pytest.mark.parametrize(
+    ("radius", "dtype", "got"),
+    [
+        (1e39, torch.float32, "1e[+]39"),
+        (1e-46, torch.float32, "1e-46"),
+        (1e6, torch.float16, "1e[+]06"),
+        (1e-6, torch.float16, "1e-06"),
+        ([torch.tensor([1.0, -1.0, 1.0, 1.0])], torch.float32, "-1 for piece 1 of 4"),
+        ([torch.tensor([1.0, 1.0, 1.0, 0.0])], torch.float32, "0 for piece 3 of 4"),
+        ([torch.full((4,), float("inf"))], torch.float32, "inf"),
+        ([torch.full((4,), float("nan"))], torch.float32, "nan"),
+    ],
+)
+def test_radii_that_the_weights_cannot_have_are_refused(radius, dtype, got):
+    model = _model(dtype=dtype)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = bits(list(model.parameters()))
+    said = f"`radius` must be above .* in {str(dtype)[6:]}, got {got}.*of '0.weight'"
+    with pytest.raises(UsageError, match=said):
+        project_(model, BLOCKS, radius=radius)
+    with pytest.raises(UsageError, match=said):
+        constrain_(model, optimizer, BLOCKS, radius=radius)
+    if isinstance(radius, float):
+        with pytest.raises(UsageError, match=said):
+            SphereSGD(param_groups(model, BLOCKS, lr=0.1, radius=radius))
+    assert bits(list(model.parameters())) == before
+
+
+@pytest.mark.parametrize(
+    ("radius", "said"),
+    [
+        ([], r"one tensor for each of the 1 blocks, got 0"),
+        ([torch.ones(3)], r"'0\.weight' must be a tensor of shape \[4\], got \[3\]"),
+        ([1.0], r"'0\.weight' must be a tensor of shape \[4\], got 1\.0"),
+        (None, r"`radius` must be 'unit', 'keep', or a positive number, got None"),
+    ],
+)
+def test_radii_of_other_blocks_are_refused(radius, said):
+    with pytest.raises(UsageError, match=said):
+        project_(_model(), BLOCKS, radius=radius)
+
+
+def _trained(model, optimizer, steps):
+    for t in steps:
+        optimizer.zero_grad()
+        _loss(model, t).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("how", ["state", "radii"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_kept_radii_go_on_bit_for_bit(how, dtype):
+    def begun(seed):
+        model = _model(seed, dtype)
+        return model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    model, optimizer = begun(0)
+    handle = constrain_(model, optimizer, BLOCKS, radius="keep")
+    _trained(model, optimizer, range(5))
+    file = io.BytesIO()
+    torch.save([model.state_dict(), optimizer.state_dict(), handle.state_dict()], file)
+    file.seek(0)
+    weights, state, radii = torch.load(file, weights_only=True)
+    other, second = begun(1)
+    other.load_state_dict(weights)
+    second.load_state_dict(state)
+    if how == "state":
+        resumed = constrain_(other, second, BLOCKS, radius="keep")
+        resumed.load_state_dict(radii)
+    else:
+        resumed = constrain_(other, second, BLOCKS, radius=radii["radii"])
+    _trained(model, optimizer, range(5, 30))
+    _trained(other, second, range(5, 30))
+    assert bits(list(model.parameters())) == bits(list(other.parameters()))
+    assert bits(handle.radii) == bits(resumed.radii)
+    with pytest.raises(UsageError, match=r"must be above .* got -1"):
+        resumed.load_state_dict({"radii": [-torch.ones(4)]})
+    assert bits(handle.radii) == bits(resumed.radii)
+
+
+def test_a_copy_of_an_optimizer_is_free_until_it_is_constrained_again():
+    model = _model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    handle = constrain_(model, optimizer, BLOCKS, radius=2.0)
+    other, second = copy.deepcopy((model, optimizer))
+    _trained(other, second, range(3))
+    assert _off(other, 2.0) > 1e-5
+    constrain_(other, second, BLOCKS, radius=handle.radii)
+    _trained(other, second, range(3))
+    assert _off(other, 2.0) < 5e-7
+
+
+# ------------------------------------------------------------------------------ what has no spheres
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A process group of this process alone."""
+    store = f"file://{tmp_path / 'store'}"
+    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # torch's, of FSDP1
+@pytest.mark.parametrize("original", [False, True])
+def test_fsdp1_is_refused_by_whatever_name(alone, original):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    wrapped = FullyShardedDataParallel(
+        model, device_id=torch.device("cpu"), use_orig_params=original
+    )
+    optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
+    for given in (wrapped, wrapped.module, dict(wrapped.named_parameters())):
+        named = given if isinstance(given, dict) else dict(given.named_parameters())
+        for name in (next(iter(named)), "0.weight", "0.wieght"):
+            blocks = [Block((name,))]
+            with pytest.raises(UsageError, match=r"FSDP1.*Use FSDP2"):
+                constrain_(given, optimizer, blocks)
+            with pytest.raises(UsageError, match=r"FSDP1.*Use FSDP2"):
+                project_(given, blocks)
+            with pytest.raises(UsageError, match=r"FSDP1.*Use FSDP2"):
+                param_groups(given, blocks, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (torch.ones(4, 3, dtype=torch.complex64), "'w' is complex"),
+        (torch.ones(4, 3, device="meta"), "'w' is on the meta device"),
+        (torch.ones(4, 3, dtype=torch.int32), "'w' must be a dense tensor of real numbers"),
+        (torch.eye(4).to_sparse(), "'w' must be a dense tensor of real numbers"),
+    ],
+)
+def test_tensors_that_have_no_spheres_are_refused(tensor, said):
+    other = nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([other], lr=0.1)
+    optimizer.param_groups[0]["params"].append(tensor)
+    with pytest.raises(UsageError, match=said):
+        constrain_({"w": tensor}, optimizer, [Block(("w",))])
+    with pytest.raises(UsageError, match=said):
+        project_({"w": tensor}, [Block(("w",))])
+
+
+def test_blocks_that_share_a_tensor_or_cannot_be_cut_are_refused():
+    with pytest.raises(UsageError, match=r"'0\.weight' is in two blocks"):
+        project_(_model(), [*BLOCKS, Block(("0.weight",))])
+    with pytest.raises(UsageError, match=r"`count` must divide the length 4 .* got 3"):
+        project_(_model(), [Block(("0.weight",), count=3)])
+
+
+# ----------------------------------------------------------------------- optimisers in each other
+
+
+class Lookahead(torch.optim.Optimizer):
+    """Zhang et al. 2019: every second step, half the way back to the slow weights."""
+
+    def __init__(self, optimizer):
+        super().__init__([p for g in optimizer.param_groups for p in g["params"]], {})
+        self.optimizer = optimizer
+        self.param_groups = optimizer.param_groups
+        self.slow = [p.detach().clone() for g in self.param_groups for p in g["params"]]
+        self.taken = 0
+
+    def step(self, closure=None):
+        loss = self.optimizer.step(closure)
+        self.taken += 1
+        if self.taken % 2 == 0:
+            params = [p for g in self.param_groups for p in g["params"]]
+            with torch.no_grad():
+                for p, slow in zip(params, self.slow, strict=True):
+                    p.copy_(slow.lerp_(p, 0.5))
+        return loss
+
+
+def test_what_an_outer_optimizer_does_after_the_inner_one_stays_on_spheres():
+    model = _model()
+    outer = Lookahead(torch.optim.SGD(model.parameters(), lr=0.5))
+    constrain_(model, outer, BLOCKS)
+    for t in range(6):
+        _trained(model, outer, [t])
+        assert _off(model) < 5e-7
+
+
+def test_an_outer_optimizer_that_runs_no_hooks_is_refused():
+    class Unhooked(Lookahead):
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+            self.param_groups = optimizer.param_groups
+            self._optimizer_step_post_hooks = OrderedDict()  # timm's has them, and runs none
+
+        def step(self, closure=None):
+            return self.optimizer.step(closure)
+
+    model = _model()
+    optimizer = Unhooked(torch.optim.SGD(model.parameters(), lr=0.5))
+    with pytest.raises(UsageError, match=r"`step` of Unhooked runs no hooks.*`project_`"):
+        constrain_(model, optimizer, BLOCKS)
+
+
+def test_the_flattened_shards_of_deepspeed_are_refused():
+    class Zero:
+        __module__ = "deepspeed.runtime.zero.stage_1_and_2"
+
+        def __init__(self, optimizer):
+            self.optimizer = optimizer
+
+    model = _model()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with pytest.raises(UsageError, match=r"Zero \(DeepSpeed\) steps flattened shards.*FSDP2"):
+        constrain_(model, Zero(optimizer), BLOCKS)
+    model[0].weight.ds_id = 0  # as stage 3 marks them
+    with pytest.raises(UsageError, match=r"DeepSpeed's stage 3 hold flattened shards"):
+        constrain_(model, optimizer, BLOCKS)
+
+
+def test_accelerates_wrapper_stays_on_spheres():
+    accelerate = pytest.importorskip("accelerate")
+    model = _model()
+    inner = torch.optim.SGD(model.parameters(), lr=0.5)
+    wrapped = accelerate.Accelerator(cpu=True).prepare_optimizer(inner)
+    assert wrapped is not inner
+    constrain_(model, wrapped, BLOCKS)
+    _trained(model, wrapped, range(3))
+    assert _off(model) < 5e-7
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightnings_wrapper_stays_on_spheres():
+    pytest.importorskip("lightning")
+    from lightning.pytorch.core.optimizer import LightningOptimizer
+
+    class Strategy:
+        def optimizer_step(self, optimizer, closure):
+            return optimizer.step(closure)
+
+    model = _model()
+    wrapped = LightningOptimizer(torch.optim.SGD(model.parameters(), lr=0.5))
+    wrapped._strategy = Strategy()
+    constrain_(model, wrapped, BLOCKS)
+    _trained(model, wrapped, range(3))
+    assert _off(model) < 5e-7
+
+
+OLD = """
+import sys, torch
+del torch.optim.Muon
+sys.modules["torch.optim._muon"] = None
+from etaeff.errors import UsageError
+from etaeff.optim import SphereAdam, SphereMuon, SphereSGD, constrain_
+weight = torch.nn.Parameter(torch.ones(2, 2))
+SphereSGD([weight]), SphereAdam([weight])
+try:
+    SphereMuon([weight])
+except UsageError as error:
+    print(error)
+"""
+
+
+def test_an_older_torch_lacks_muon_alone():
+    run = subprocess.run([sys.executable, "-c", OLD], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("SphereMuon needs the Muon of torch 2.9 or newer; this is ")

@@ -52,7 +52,7 @@ def case(kind, layout, how="shard", step="projected"):
 # Kind, blocks, sharding, step, processes, collectives of a step.
 NORMAL = [
     ("adam", "heads", "shard", "angle", 2, 1),
-    ("adam", "rows", "zero", "projected", 2, 0),
+    ("bfloat16", "rows", "hsdp", "angle", 4, 0),
 ]
 LONG = [
     ("sgd", "rows", "shard", "projected", 2, 0),
@@ -69,6 +69,10 @@ LONG = [
     ("constrain", "tensors", "shard", "projected", 2, 1),
     ("sgd", "rows", "hsdp", "equilibrium", 4, 0),
     ("adam", "joint", "ddp", "angle", 2, 0),
+    ("adam", "rows", "zero", "projected", 2, 0),
+    ("bfloat16", "heads", "shard", "projected", 2, 1),
+    ("bfloat16", "tensors", "other axis", "angle", 2, 1),
+    ("bfloat16", "joint", "ddp", "projected", 2, 0),
 ]
 
 
@@ -84,13 +88,25 @@ def test_shards_train_as_one_process(tmp_path, kind, layout, how, step, world, c
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout"), [("adam", "heads"), pytest.param("sgd", "rows", marks=pytest.mark.long)]
+    ("kind", "layout"),
+    [
+        ("adam", "heads"),
+        pytest.param("sgd", "rows", marks=pytest.mark.long),
+        pytest.param("bfloat16", "rows", marks=pytest.mark.long),
+    ],
 )
 def test_a_checkpoint_of_two_processes_goes_on_in_four(tmp_path, kind, layout):
     whole, _ = trained(tmp_path, [kind, layout, "shard", "projected", "all", "-"])
     folder = str(tmp_path / "checkpoint")
     trained(tmp_path, [kind, layout, "shard", "projected", "save", folder], 2)
     found, _ = trained(tmp_path, [kind, layout, "shard", "projected", "load", folder], 4)
+    assert_close(found, whole)
+
+
+@pytest.mark.parametrize("kind", ["adam", pytest.param("sgd", marks=pytest.mark.long)])
+def test_zero_goes_on_from_its_consolidated_state(tmp_path, kind):
+    whole, _ = trained(tmp_path, [kind, "rows", "zero", "projected", "all", "-"])
+    found, _ = trained(tmp_path, [kind, "rows", "zero", "projected", "again", "-"], 2)
     assert_close(found, whole)
 
 
@@ -127,3 +143,25 @@ def test_a_group_that_was_dealt_out_is_noticed():
     group["params"] = group["params"][1:]
     with pytest.raises(UsageError, match=r"'w'.*is not there.*separate=True"):
         SphereSGD([group])
+
+
+def test_a_joint_block_that_was_dealt_out_is_told_what_can_have_it():
+    params = {name: nn.Parameter(torch.randn(4, 3)) for name in "vw"}
+    (group,) = param_groups(params, [Block(("v", "w"))], lr=0.1, separate=True)
+    group["params"] = group["params"][:1]
+    with pytest.raises(UsageError, match=r"cannot have a block of several tensors \('v', 'w'\)"):
+        SphereSGD([group])
+
+
+def test_a_group_that_another_process_has_keeps_its_blocks():
+    params = {name: nn.Parameter(torch.randn(4, 3)) for name in "vw"}
+    groups = param_groups(params, [Block(("v",)), Block(("w",))], lr=0.1, separate=True)
+    groups[0]["params"] = []
+    optimizer = SphereSGD(groups)
+    assert [len(group["blocks"]) for group in optimizer.param_groups] == [1, 1]
+    before = params["v"].detach().clone()
+    for p in params.values():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert torch.equal(params["v"], before)
+    torch.testing.assert_close(params["w"].norm(), torch.tensor(1.0))

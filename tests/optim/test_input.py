@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
-from etaeff.errors import UsageError
+from etaeff.errors import NumericalError, UsageError
 from etaeff.geometry import Block, param_groups
 from etaeff.optim import SphereAdam, SphereLion, SphereMuon, SphereSGD
 from etaeff.testing._problem import bits, turns
@@ -151,15 +151,27 @@ def test_a_silent_tensor_of_a_joint_block_turns_with_it(make, step):
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
-@by_step
 @every
-def test_one_entry_is_plus_or_minus_the_radius(make, step, shape):
+def test_one_entry_is_plus_or_minus_the_radius(make, shape):
     for value in (-0.3, 0.7, 1.9):
-        weight = train(make, Parameter(torch.full(shape, value)), steps=20, step=step, radius=1.7)
+        weight = train(make, Parameter(torch.full(shape, value)), steps=20, radius=1.7)
         assert weight.shape == shape
         assert abs(abs(float(weight)) / 1.7 - 1) < 5e-7
-        if step != "projected":
-            assert float(weight) * value > 0  # nothing is tangent to a sphere of two points
+
+
+@pytest.mark.parametrize("step", ["angle", "equilibrium"])
+@pytest.mark.parametrize(("shape", "count"), [((), 1), ((1, 1), 1), ((3,), 3)])
+@every
+def test_two_points_have_no_angle_to_turn_by(make, step, shape, count):
+    weight = Parameter(torch.full(shape, 0.7))
+    with pytest.raises(UsageError, match=f"'w' has one entry.*step='{step}' has nothing to turn"):
+        make(groups_of(weight, count, step=step))
+    assert torch.equal(weight, torch.full(shape, 0.7))
+    optimizer = make(groups_of(weight, count))
+    optimizer.param_groups[0] |= {"step": step, "weight_decay": 0.0}
+    weight.grad = torch.ones(shape)
+    with pytest.raises(UsageError, match="has one entry"):
+        optimizer.step()
 
 
 @every
@@ -268,6 +280,131 @@ def test_named_parameters_may_be_given(make):
 def test_what_is_no_radius_is_refused(radius):
     with pytest.raises(UsageError, match="`radius` must be"):
         SphereSGD(groups_of(Parameter(torch.ones(4, 3)), 4, radius=radius))
+
+
+@every
+def test_a_refused_group_leaves_those_before_it_as_they_were(make):
+    first, zero = Parameter(torch.randn(4, 3)), Parameter(torch.zeros(2, 5))
+    before = bits([first])
+    with pytest.raises(UsageError, match="direction"):
+        make([*groups_of(first, 4), *groups_of(zero, 2)])
+    tiny = Parameter(torch.randn(2, 5, dtype=torch.float16))
+    with pytest.raises(UsageError, match="`radius`"):  # that float16 does not have
+        make([*groups_of(first, 4), *groups_of(tiny, 2, radius=1e6)])
+    assert bits([first]) == before
+
+
+@every
+def test_a_group_that_is_changed_later_is_refused(make):
+    weight = Parameter(torch.randn(4, 3))
+    optimizer = make(groups_of(weight, 4))
+    (group,) = optimizer.param_groups
+    weight.grad = torch.randn(4, 3)
+    before = bits([weight])
+    group["step"] = "half"
+    with pytest.raises(UsageError, match=r"`step` must be one of .*, got 'half'"):
+        optimizer.step()
+    flat = Parameter(weight.detach().flatten())  # as DeepSpeed does it
+    flat.grad = torch.randn(12)
+    group |= {"step": "projected", "params": [flat]}
+    with pytest.raises(UsageError, match=r"had shape \[4, 3\].*has shape \[12\]"):
+        optimizer.step()
+    assert bits([weight]) == bits([flat]) == before
+
+
+@every
+def test_a_frozen_tensor_of_a_joint_block_is_refused(make):
+    params = {"a": Parameter(torch.randn(3, 4)), "b": Parameter(torch.randn(3))}
+
+    def made():
+        return make(param_groups(params, [Block(("a", "b"), count=3)], lr=0.1))
+
+    optimizer = made()  # all are trained
+    for frozen in params:
+        params[frozen].requires_grad_(False)
+        before = bits(list(params.values()))
+        for p in params.values():
+            p.grad = torch.randn_like(p)
+        for call in (made, optimizer.step):
+            with pytest.raises(UsageError, match=f"'{frozen}' is frozen.*all its tensors or none"):
+                call()
+        assert bits(list(params.values())) == before
+        params[frozen].requires_grad_(True)
+    for p in params.values():
+        p.requires_grad_(False)
+        p.grad = None
+    before = bits(list(params.values()))
+    made().step()
+    assert bits(list(params.values())) == before
+
+
+# ------------------------------------------------------------------------------- state of the Adam
+
+
+def test_steps_are_counted_in_torch_s_dtype():
+    weight = Parameter(torch.randn(4, 3))
+    optimizer = SphereAdam(groups_of(weight, 4))
+    weight.grad = torch.randn(4, 3)
+    torch.set_default_dtype(torch.bfloat16)  # counts to 256
+    try:
+        optimizer.step()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert optimizer.state[weight]["step"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "size"),
+    [
+        ({"foreach": False}, torch.float32, 1e25),
+        ({"foreach": True}, torch.float32, 1e25),
+        ({"fused": True}, torch.float32, 1e25),
+        ({"amsgrad": True}, torch.float32, 1e25),
+        ({"second_moment": "block"}, torch.float64, 1e200),
+    ],
+)
+@by_step
+def test_an_infinite_second_moment_is_refused(options, dtype, size, step):
+    """The weight would stand still for ever."""
+    weight = Parameter(torch.randn(4, 3, dtype=dtype))
+    optimizer = SphereAdam(groups_of(weight, 4, step=step), **options)
+    for grad in (size, 1.0):
+        weight.grad = torch.randn(4, 3, dtype=dtype) * grad
+        before = bits([weight])
+        with pytest.raises(NumericalError, match="'w'"):
+            optimizer.step()
+        assert bits([weight]) == before
+
+
+def test_one_second_moment_and_one_count_for_all_tensors_of_a_block():
+    """Also when they are heard one after the other."""
+    torch.manual_seed(0)
+    params = {"a": Parameter(torch.randn(3, 4).double()), "b": Parameter(torch.randn(3).double())}
+    groups = param_groups(params, [Block(("a", "b"), count=3)], lr=0.1)
+    optimizer = SphereAdam(groups, betas=(0.9, 0.5), second_moment="block")
+    v = torch.zeros(3, dtype=torch.float64)
+    for count, heard in enumerate(("b", "b", "ab", "a", "b"), start=1):
+        square = torch.zeros(3, dtype=torch.float64)
+        for name, p in params.items():
+            p.grad = torch.randn_like(p) if name in heard else None
+            if p.grad is not None:
+                square += p.grad.reshape(3, -1).square().sum(1)
+        optimizer.step()
+        v = 0.5 * v + 0.5 * square / 5
+        for p in params.values():
+            state = optimizer.state[p]
+            assert int(state["step"]) == count
+            torch.testing.assert_close(state["exp_avg_sq"], v)
+
+
+@every
+def test_what_was_not_heard_has_no_state(make):
+    params = {name: Parameter(torch.randn(4, 3)) for name in "vw"}
+    blocks = [Block((name,), count=4) for name in "vw"]
+    optimizer = make(param_groups(params, blocks, lr=0.1))
+    params["w"].grad = torch.randn(4, 3)
+    optimizer.step()
+    assert list(optimizer.state_dict()["state"]) == [1]
 
 
 # ------------------------------------------------------------------------- flags and tensor rates

@@ -136,18 +136,19 @@ def test_signatures_begin_with_torch_s():
 
 @pytest.mark.parametrize("make", [SphereSGD, SphereAdam], ids=["sgd", "adam"])
 def test_what_torch_refuses_is_refused_on_spheres_too(make):
-    def groups():
-        return param_groups({"w": Parameter(torch.ones(4, 3))}, [Block(("w",))], lr=0.1)
-
+    """And no weight is at its radius then."""
+    weight = Parameter(torch.ones(4, 3))
+    groups = param_groups({"w": weight}, [Block(("w",))], lr=0.1)
     with pytest.raises(RuntimeError, match="cannot be `True` together"):
-        make(groups(), fused=True, foreach=True)
+        make(groups, fused=True, foreach=True)
     with pytest.raises(RuntimeError, match="does not support `differentiable`"):
-        make(groups(), fused=True, differentiable=True)
+        make(groups, fused=True, differentiable=True)
     with pytest.raises(ValueError, match="Invalid"):
-        make(groups(), lr=-0.1)
+        make(groups, lr=-0.1)
+    assert torch.equal(weight, torch.ones(4, 3))
 
 
-@pytest.mark.parametrize("flag", ["amsgrad", "fused"])
+@pytest.mark.parametrize("flag", ["amsgrad", "fused", "capturable", "differentiable"])
 def test_one_second_moment_per_block_refuses_what_needs_entries(flag):
     groups = param_groups({"w": Parameter(torch.ones(4, 3))}, [Block(("w",))], lr=0.1)
     with pytest.raises(UsageError, match=f"`{flag}` needs a second moment per entry"):
@@ -156,30 +157,46 @@ def test_one_second_moment_per_block_refuses_what_needs_entries(flag):
 
 # -------------------------------------------------------------------------------------- compiling
 
-SOON = [(SphereSGD, "projected"), (SphereAdam, "angle")]  # some seconds each
+SOON = [  # some seconds each
+    (SphereSGD, "angle", {}, float),
+    (SphereAdam, "equilibrium", {}, float),
+    (SphereAdam, "projected", {"second_moment": "block"}, torch.tensor),
+    (SphereAdam, "projected", {"tangent": True, "fused": True}, torch.tensor),
+]
+LATE = [
+    (make, step, {}, rate)
+    for make in (SphereSGD, SphereAdam, SphereLion, SphereMuon)
+    for step in ("projected", "angle", "equilibrium")
+    for rate in (float, torch.tensor)
+    if (make, step, {}, rate) not in SOON
+]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")  # Dynamo's own
 @pytest.mark.parametrize(
-    ("make", "step"),
-    [
-        pytest.param(make, step, marks=[] if (make, step) in SOON else pytest.mark.long)
-        for make in (SphereSGD, SphereAdam, SphereLion, SphereMuon)
-        for step in ("projected", "angle")
-    ],
+    ("make", "step", "options", "rate"),
+    [*SOON, *(pytest.param(*row, marks=pytest.mark.long) for row in LATE)],
 )
-def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(make, step):
+def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(
+    make, step, options, rate
+):
     torch._dynamo.reset()
     torch.manual_seed(0)
     start, grads = torch.randn(4, 3), torch.randn(8, 4, 3)
     found = []
     for compiled in (False, True):
-        weight, lr = Parameter(start.clone()), torch.tensor(0.1)
-        optimizer = make(param_groups({"w": weight}, [Block(("w",), count=4)], lr=lr, step=step))
+        weight, lr = Parameter(start.clone()), rate(0.1)
+        groups = param_groups(
+            {"w": weight}, [Block(("w",), count=4)], lr=lr, weight_decay=0.1, step=step
+        )
+        optimizer = make(groups, **options)
         run = torch.compile(optimizer.step, backend="eager") if compiled else optimizer.step
         for t, grad in enumerate(grads):
             weight.grad = grad.clone() if weight.grad is None else weight.grad.copy_(grad)
-            lr.fill_(0.1 / (t + 1))
+            if isinstance(lr, torch.Tensor):
+                lr.fill_(0.1 / (t + 1))
+            else:  # compiled anew at the second one, as torch's are
+                optimizer.param_groups[0]["lr"] = 0.1 / (t + 1)
             if compiled and t >= 3:
                 with torch.compiler.set_stance("fail_on_recompile"):
                     run()
@@ -206,8 +223,8 @@ def _loss(model, seed):
     return (model(data.to(model[0].weight.dtype)) - 1).square().mean()
 
 
-def _sphere(model, name, **kwargs):
-    groups = param_groups(model, BLOCKS, lr=0.05)
+def _sphere(model, name, radius="unit", **kwargs):
+    groups = param_groups(model, BLOCKS, lr=0.05, radius=radius)
     if name == "sgd":
         return SphereSGD(groups, momentum=0.9, **kwargs)
     if name == "lion":
@@ -274,6 +291,87 @@ def test_hooks_of_torch_run(name):
     optimizer.step()
     optimizer.load_state_dict(optimizer.state_dict())
     assert seen == ["before", "after", "loaded"]
+
+
+# ------------------------------------------------------------------------------------ checkpoints
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("saved", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", ["sgd", "adam-entry", "adam-block", "lion"])
+def test_a_checkpoint_of_another_dtype_goes_on(name, saved, dtype):
+    """Moments follow the weight, in at least float32; radii keep all their digits."""
+    model, other = _model(dtype=saved), _model(dtype=dtype)
+    optimizers = [_sphere(own, name, radius="keep") for own in (model, other)]
+    for t in range(3):
+        _loss(model, t).backward()
+        optimizers[0].step()
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    before, state = (own.state[m[0].weight] for own, m in zip(optimizers, (model, other)))  # noqa: B905
+    assert same(state["radius"], before["radius"])
+    assert state["radius"].dtype == torch.float64
+    wide = torch.float32 if dtype == torch.bfloat16 else dtype
+    assert state["momentum_buffer" if name == "sgd" else "exp_avg"].dtype == wide
+    if name.startswith("adam"):
+        own = torch.float64 if name == "adam-block" else wide
+        assert state["exp_avg_sq"].dtype == own
+    _loss(other, 3).backward()
+    optimizers[1].step()
+    norms = other[0].weight.double().norm(dim=1)
+    torch.testing.assert_close(norms, before["radius"], rtol=1e-2, atol=0)
+
+
+def test_what_a_hook_makes_of_a_checkpoint_is_loaded():
+    model, seen = _model(), []
+    optimizer = _sphere(model, "sgd")
+    _loss(model, 0).backward()
+    optimizer.step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    renamed = copy.deepcopy(saved)
+    renamed["param_groups"][0]["blocks"] = []
+    renamed["state"][0]["radius"] = renamed["state"][0]["radius"] / 3
+
+    def before(_, found):
+        assert found["param_groups"][0]["blocks"] == []
+        return saved
+
+    def after(_):
+        seen.append(optimizer.state[model[0].weight]["radius"].dtype)
+
+    optimizer.register_load_state_dict_pre_hook(before)
+    optimizer.register_load_state_dict_post_hook(after)
+    optimizer.load_state_dict(renamed)
+    assert seen == [torch.float64]
+    assert same(optimizer.state_dict()["state"], saved["state"])
+    assert len(optimizer._optimizer_load_state_dict_pre_hooks) == 1
+    assert len(optimizer._optimizer_load_state_dict_post_hooks) == 1
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam-entry", "adam-block", "lion"])
+def test_rounding_by_chance_depends_on_the_state_alone(name):
+    """Replicas with other seeds stay equal, a resumed run is the unbroken one, no draw is taken."""
+    runs = []
+    for seed in (1, 2, 3):
+        model = _model(dtype=torch.bfloat16)
+        optimizer = _sphere(model, name)
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        for t in range(6):
+            if seed == 3 and t == 3:
+                saved = copy.deepcopy(optimizer.state_dict())
+                optimizer = _sphere(model, name, radius="keep")
+                optimizer.load_state_dict(saved)
+            optimizer.zero_grad()
+            _loss(model, t).backward()
+            optimizer.step()
+        assert torch.equal(torch.get_rng_state(), before)
+        runs.append((bits(list(model.parameters())), optimizer.state_dict()))
+    for weights, state in runs[1:]:
+        assert weights == runs[0][0]
+        assert same(state["state"], runs[0][1]["state"])
+    state = runs[0][1]["state"]
+    assert int(state[0]["roundings"]) == 6
+    assert "roundings" not in state[1]  # it is on no sphere
 
 
 # --------------------------------------------------------------------- schedulers, averages, sums

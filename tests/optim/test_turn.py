@@ -54,6 +54,23 @@ def test_projected_is_the_step_and_then_the_normalisation(seed, size, scale, lr,
     assert not turn.stays.any()
 
 
+@pytest.mark.parametrize("tangent", [0.0, 1.0])
+@pytest.mark.parametrize(("left", "finite"), [(1e-2, True), (3e-4, True), (5e-5, False),
+                                              (1e-7, False), (1e-12, False)])  # fmt: skip
+def test_a_step_that_nearly_cancels_the_weight_ends_at_the_radius_or_is_not_finite(
+    left, finite, tangent
+):
+    w, t = drawn(1, 30)
+    t = t - (w * t).sum(1, keepdim=True) * w / w.square().sum(1, keepdim=True)
+    rest = t / t.norm(dim=1, keepdim=True) * w.norm(dim=1, keepdim=True) if tangent else w
+    d = w - left * rest
+    turn = projected(*sums(w, d), 1.0, torch.ones(3, dtype=F64))
+    assert torch.isfinite(turn.weight).tolist() == [finite] * 3
+    if finite:
+        norms = made(turn, w, d).norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones(3, dtype=F64), rtol=1e-7, atol=0)
+
+
 @given(seeds, sizes, radii, st.floats(0.5, 2))
 def test_projected_puts_a_weight_that_has_drifted_at_its_radius(seed, size, radius, drift):
     w, d = drawn(seed, size)

@@ -1,6 +1,6 @@
 """Parameter groups in which some weights live on spheres: plain values, for any optimiser."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -64,12 +64,9 @@ def param_groups(
     if step not in STEPS:
         raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
     check_radius(radius)
-    if isinstance(model, nn.Module):
-        _refuse_fsdp1(model)
-        model = dict(model.named_parameters())
-    tensors = dict(model)
+    tensors = parameters_of(model)
     _refuse_names(without_decay, tensors)
-    held = _refuse_shared(blocks, tensors)
+    held = refuse_shared(blocks, tensors)
     once = {id(tensor): name for name, tensor in reversed(tensors.items())}
     rest = [name for own, name in reversed(once.items()) if own not in held]
     groups: list[dict[str, Any]] = []
@@ -101,8 +98,13 @@ def _refuse_names(names: Collection[str], tensors: Mapping[str, Tensor]) -> None
             raise UnknownNameError("parameter", name, tensors)
 
 
-def _refuse_shared(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> set[int]:
-    """The ids of the tensors in blocks, each of which is in one block, once."""
+def refuse_shared(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> set[int]:
+    """The ids of the tensors in blocks, each of which is in one block, once.
+
+    Raises:
+        UnknownNameError: If a block names no parameter.
+        UsageError: If a tensor is named twice, or cannot be cut as its block says.
+    """
     # Without data: a parameter may be spread over processes.
     metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
     held: dict[int, str] = {}
@@ -129,12 +131,28 @@ def _plain(block: Block, names: Sequence[str], tensors: Mapping[str, Tensor]) ->
     }
 
 
-def _refuse_fsdp1(model: nn.Module) -> None:
-    if any(type(module).__name__ == "FullyShardedDataParallel" for module in model.modules()):
+def parameters_of(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters by name.
+
+    Raises:
+        UsageError: If they are flattened shards, whatever their names are.
+    """
+    modules: Iterable[nn.Module] = ()
+    if isinstance(model, nn.Module):
+        modules, model = model.modules(), dict(model.named_parameters())
+    tensors = dict(model)
+    if any(type(module).__name__ == "FullyShardedDataParallel" for module in modules) or any(
+        hasattr(tensor, mark) for tensor in tensors.values() for mark in _FLATTENED
+    ):
         raise UsageError(
-            "FullyShardedDataParallel (FSDP1) holds flattened shards, which have no channels. Use "
-            "FSDP2 (`fully_shard`), which keeps shapes."
+            "FullyShardedDataParallel (FSDP1) and DeepSpeed's stage 3 hold flattened shards, which "
+            "have no channels. Use FSDP2 (`fully_shard`), which keeps shapes."
         )
+    return tensors
+
+
+# What FSDP1, without and with original parameters, and DeepSpeed write on a parameter.
+_FLATTENED: Final = ("_is_flat_param", "_fsdp_flattened", "ds_id")
 
 
 def check_radius(radius: object) -> None:
@@ -152,18 +170,44 @@ def sphere_radii(norms: Tensor, radius: str | float, block: Block) -> Tensor:
             in float32, or not finite.
     """
     check_radius(radius)
-    named = ", ".join(map(repr, block.names[:3])) + (", …" if len(block.names) > 3 else "")
-    bad = ~((norms > _SMALLEST) & (norms < 1 / _SMALLEST))
+    bad = ~has_direction(norms)
     if bool(bad.any()):
         first = int(bad.nonzero()[0])
         raise UsageError(
-            f"Piece {first} of {block.count} of {named} has norm {float(norms[first]):.3g}, which "
-            "gives it no direction. Initialise it at random, or leave it out of the blocks, as for "
-            "a branch that is meant to begin at zero."
+            f"Piece {first} of {block.count} of {_named(block)} has norm "
+            f"{float(norms[first]):.3g}, which gives it no direction. Initialise it at random, or "
+            "leave it out of the blocks, as for a branch that is meant to begin at zero."
         )
     if radius == "keep":
         return norms
     return torch.full_like(norms, 1.0 if radius == "unit" else float(radius))
+
+
+def check_radii(radii: Tensor, block: Block, dtype: torch.dtype) -> None:
+    """Refuse radii at which weights of a dtype have no direction, or overflow.
+
+    Raises:
+        UsageError: If a radius is NaN, infinite, not positive, or too small or large.
+    """
+    own = torch.finfo(dtype)
+    low, high = max(_SMALLEST, own.tiny), min(1 / _SMALLEST, own.max)
+    bad = ~((radii > low) & (radii < high))
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise UsageError(
+            f"`radius` must be above {low:.3g} and below {high:.3g} for weights in "
+            f"{str(dtype).removeprefix('torch.')}, got {float(radii[first]):.3g} for piece {first} "
+            f"of {block.count} of {_named(block)}."
+        )
+
+
+def has_direction(norms: Tensor) -> Tensor:
+    """Which pieces with these norms are neither zero nor NaN, nor beyond squares in float32."""
+    return (norms > _SMALLEST) & (norms < 1 / _SMALLEST)
+
+
+def _named(block: Block) -> str:
+    return ", ".join(map(repr, block.names[:3])) + (", …" if len(block.names) > 3 else "")
 
 
 _SMALLEST: Final = 1e-15

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
+from torch.optim.optimizer import _get_scalar_dtype
 
 from etaeff.errors import UsageError
 from etaeff.optim._layout import inners, spheres
@@ -34,12 +35,13 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
         betas: β₁, β₂ in [0, 1).
         eps: ε, in units of the gradient.
         weight_decay: Of groups without blocks, and of those with `step="equilibrium"`.
-        amsgrad: As in torch; not with `second_moment="block"`.
+        amsgrad: As in torch.
         radius: `"unit"`, `"keep"` or a number, for groups that do not say.
         step: `"projected"`, `"angle"` or `"equilibrium"`, for groups that do not say.
         tangent: Take the radial part out of gradient and first moment.
         second_moment: `"entry"`, Adam's; or `"block"`, one number per piece, the mean of its
-            squares: half the state, and the same for all rotations of a piece.
+            squares: half the state, and the same for all rotations of a piece. `amsgrad`,
+            `capturable`, `differentiable` and `fused` need `"entry"`.
         maximize: As in torch.
         foreach: As in torch.
         capturable: As in torch; NaN is not looked for then.
@@ -99,7 +101,7 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
             raise UsageError(
                 f"`second_moment` must be 'entry' or 'block', got {group['second_moment']!r}."
             )
-        for flag in ("amsgrad", "fused", "capturable"):
+        for flag in ("amsgrad", "fused", "capturable", "differentiable"):
             if group["second_moment"] == "block" and group[flag]:
                 raise UsageError(f"`{flag}` needs a second moment per entry, not per block.")
         super()._place(group)
@@ -146,18 +148,26 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
             found_inf=getattr(self, "found_inf", None),
             decoupled_weight_decay=group["decoupled_weight_decay"],
         )
+        if sphere:
+            # m/√v is zero for ever once v is infinite; then it is NaN, which is noticed.
+            for d, v in zip(targets, second, strict=True):
+                d.add_(v, alpha=0)
         return list(zip(params, targets, strict=True))
 
     def _begin(self, group: dict[str, Any]) -> None:
         """The state of spheres: torch would take that with a radius for one that has begun."""
         on_device = group["capturable"] or group["fused"]
-        for p in group["params"]:
+        heard = [p for p in group["params"] if p.grad is not None]
+        if group["second_moment"] == "block":  # one v and one step for all tensors of a block
+            joint = [own.params for own in spheres(group)]
+            heard = [p for ps in joint if any(q.grad is not None for q in ps) for p in ps]
+        for p in heard:
             state = self.state[p]
-            if p.grad is None or "step" in state:
+            if "step" in state:
                 continue
             wide = torch.float32 if p.element_size() < 4 else p.dtype
             state["step"] = torch.zeros(
-                (), dtype=torch.get_default_dtype() if not group["fused"] else torch.float32,
+                (), dtype=_get_scalar_dtype(is_fused=group["fused"]),
                 device=p.device if on_device else "cpu",
             )  # fmt: skip
             state["exp_avg"] = torch.zeros_like(p, dtype=wide)
@@ -176,23 +186,27 @@ class SphereAdam(torch.optim.AdamW, SphereOptimizer):
         squares = inners(list(zip(heard, grads, grads, strict=True)), everywhere=True)
         found = []
         for sphere, gs, square in zip(heard, grads, squares, strict=True):
-            first = next(p for p in sphere.params if id(p) in own)
-            begun = self.state[first].get("exp_avg_sq")
+            begun = self.state[sphere.params[0]].get("exp_avg_sq")
             v = torch.zeros_like(square) if begun is None else begun
             entries = sum(p.numel() for p in sphere.params) // sphere.block.count
             v.lerp_((square / entries).to(v.dtype), 1 - beta2)
-            for rows, g in zip(sphere.rows, gs, strict=True):
-                if id(rows.param) not in own:
-                    continue
+            for i, (rows, g) in enumerate(zip(sphere.rows, gs, strict=True)):
                 state = self.state[rows.param]
                 state["step"] += 1
-                state["exp_avg_sq"] = v if rows.param is first else v.clone()
+                state["exp_avg_sq"] = v.clone() if i else v
+                if id(rows.param) not in own:
+                    continue
                 steps = state["step"].to(v)
-                size = (v / (1 - beta2**steps)).sqrt() + group["eps"]
+                # NaN, which is noticed, where v is infinite.
+                size = (v / (1 - beta2**steps)).sqrt() + group["eps"] + 0 * v
                 d = state["exp_avg"].lerp_(g, 1 - beta1) / (1 - beta1**steps)
                 rows.view(d).copy_(rows.view(d) / rows.spread(size, d))
                 found.append((rows.param, d))
         return found
+
+    def _has_own_dtype(self, key: str, group: dict[str, Any]) -> bool:
+        by_block = group.get("second_moment") == "block" and key == "exp_avg_sq"
+        return by_block or super()._has_own_dtype(key, group)
 
     def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
         beta1, beta2 = group["betas"]

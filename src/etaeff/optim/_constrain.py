@@ -1,32 +1,55 @@
 """The sphere for any optimiser of torch's kind: normalise after each of its steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import NumericalError, UsageError
 from etaeff.geometry import Block, sphere_radii
-from etaeff.optim._layout import Sphere, norms_of, put_at_
+from etaeff.geometry._groups import has_direction, parameters_of, refuse_shared
+from etaeff.optim._layout import Sphere, norms_of, put_at_, refuse_kind, refuse_radii, scale_
 
 
 class Constraint:
     """What `constrain_` returns.
 
     Attributes:
-        radii: Radius of each piece, in the order of the blocks.
+        radii: Radius of each piece, in the order of the blocks, in float64.
     """
 
-    def __init__(self, spheres: Sequence[Sphere], radii: Sequence[Tensor], handle: Any) -> None:
+    def __init__(
+        self, spheres: Sequence[Sphere], radii: Sequence[Tensor], optimizer: Optimizer
+    ) -> None:
         """Made by `constrain_`."""
         self.radii = tuple(radii)
         self._spheres = tuple(spheres)
-        self._handle = handle
+        self._handle = optimizer.register_step_post_hook(self._after)
 
     def remove(self) -> None:
         """Let the weights go: the optimiser steps freely from now on."""
         self._handle.remove()
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """The radii, for a checkpoint."""
+        return {"radii": [radius.clone() for radius in self.radii]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Sequence[Tensor]]) -> None:
+        """Take the radii of a checkpoint; the weights are as the model loaded them.
+
+        Raises:
+            UsageError: If the radii are not of these blocks.
+        """
+        radii = _given(state_dict["radii"], self._spheres, self.radii)
+        refuse_radii(self._spheres, radii)
+        self.radii = tuple(radii)
+
+    def _after(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        norms = norms_of(self._spheres)
+        _refuse_lost(self._spheres, norms)
+        scale_(self._spheres, self.radii, norms)
 
 
 def constrain_(
@@ -34,27 +57,34 @@ def constrain_(
     optimizer: Optimizer,
     blocks: Sequence[Block],
     *,
-    radius: str | float = "unit",
+    radius: str | float | Sequence[Tensor] = "unit",
 ) -> Constraint:
     r"""Keep blocks on spheres under any optimiser: $w \leftarrow R\,w/\|w\|$ after each step.
 
     A post-step hook of torch does it, so it works with fused and third-party optimisers,
     schedulers, GradScaler, closures, and the wrappers of Accelerate and Lightning. A piece within
     two units in the last place of its radius is left alone: a step that changes nothing changes no
-    bit.
+    bit. A step after which a piece is NaN, infinite or zero raises a `NumericalError`.
+
+    Copies of an optimiser (`deepcopy`, `pickle`) have no hooks, as torch has it: call this again
+    on them. To go on from a checkpoint with `radius="keep"`, save `handle.state_dict()` too, and
+    load it after the weights: measured anew, the radii would differ by rounding.
 
     Args:
         model: A module, or its parameters by name.
-        optimizer: The optimiser that steps them, or a wrapper with it in `.optimizer`.
+        optimizer: The optimiser that steps them, or a wrapper with it in `.optimizer`. Of
+            optimisers in each other, such as Lookahead, the outermost.
         blocks: Blocks on spheres, for example `audit.blocks`.
-        radius: `"unit"`, `"keep"` or a positive number. The blocks are put there now.
+        radius: `"unit"`, `"keep"`, a positive number, or radii as `handle.radii` has them, one
+            tensor for each block. The blocks are put there now.
 
     Returns:
         A handle; `remove()` ends it.
 
     Raises:
         UnknownNameError: If a block names no parameter.
-        UsageError: If a piece has no direction, or the optimiser does not step a tensor.
+        UsageError: If a piece has no direction, a radius is none in the dtype of the weights, the
+            optimiser does not step a tensor or runs no hooks, or tensors are flattened shards.
 
     Examples:
         >>> import torch
@@ -70,19 +100,14 @@ def constrain_(
     References:
         van Laarhoven 2017, section 5.5.
     """
-    inner = _unwrapped(optimizer)
-    stepped = {id(p) for group in inner.param_groups for p in group["params"]}
+    hooked = _hooked(optimizer)
+    stepped = {id(p) for group in hooked.param_groups for p in group["params"]}
     found = _spheres_of(model, blocks)
     for sphere in found:
         for name, p in zip(sphere.block.names, sphere.params, strict=True):
             if id(p) not in stepped:
                 raise UsageError(f"The optimiser does not step {name!r}, which is in a block.")
-    radii = project_(model, blocks, radius=radius)
-
-    def after(_optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        put_at_(found, radii)
-
-    return Constraint(found, radii, inner.register_step_post_hook(after))
+    return Constraint(found, project_(model, blocks, radius=radius), hooked)
 
 
 def project_(
@@ -107,7 +132,8 @@ def project_(
 
     Raises:
         UnknownNameError: If a block names no parameter.
-        UsageError: If a piece has no direction.
+        UsageError: If a piece has no direction, a radius is none in the dtype of the weights, or
+            tensors are flattened shards.
 
     Examples:
         >>> import torch
@@ -119,31 +145,87 @@ def project_(
     """
     found = _spheres_of(model, blocks)
     norms = norms_of(found)
-    if isinstance(radius, str | int | float):
-        radii = [sphere_radii(n, radius, own.block) for n, own in zip(norms, found, strict=True)]
-    else:
-        radii = [own.to(norm) for own, norm in zip(radius, norms, strict=True)]
-        for norm, own in zip(norms, found, strict=True):
-            sphere_radii(norm, "keep", own.block)
+    # Of listed radii too, this refuses pieces without direction.
+    named: Any = "keep" if isinstance(radius, list | tuple) else radius
+    radii = [sphere_radii(norm, named, own.block) for norm, own in zip(norms, found, strict=True)]
+    if radius == "keep":
+        return radii
+    if isinstance(radius, list | tuple):
+        radii = _given(radius, found, norms)
     put_at_(found, radii)
     return radii
 
 
 def _spheres_of(model: nn.Module | Mapping[str, Tensor], blocks: Sequence[Block]) -> list[Sphere]:
-    tensors = dict(model.named_parameters()) if isinstance(model, nn.Module) else dict(model)
+    tensors = parameters_of(model)
+    refuse_shared(blocks, tensors)
     for block in blocks:
         for name in block.names:
-            if name not in tensors:
-                raise UnknownNameError("parameter", name, tensors)
+            refuse_kind(name, tensors[name])
     return [Sphere(block, tuple(tensors[name] for name in block.names)) for block in blocks]
 
 
-def _unwrapped(optimizer: Any) -> Optimizer:
-    """The optimiser inside wrappers, whose hooks run whoever calls `step`."""
-    while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = optimizer.optimizer
-    if not isinstance(optimizer, Optimizer):
+def _given(
+    radii: Sequence[Tensor], found: Sequence[Sphere], like: Sequence[Tensor]
+) -> list[Tensor]:
+    """Radii from outside, where and in the precision that measured ones have."""
+    if len(radii) != len(found):
         raise UsageError(
-            f"`optimizer` must be a torch.optim.Optimizer, got {type(optimizer).__name__}."
+            f"`radius` must have one tensor for each of the {len(found)} blocks, got {len(radii)}."
         )
-    return optimizer
+    for radius, own in zip(radii, found, strict=True):
+        if not isinstance(radius, Tensor) or tuple(radius.shape) != (own.block.count,):
+            shape = list(radius.shape) if isinstance(radius, Tensor) else repr(radius)
+            raise UsageError(
+                f"The radii of the block of {own.block.names[0]!r} must be a tensor of shape "
+                f"[{own.block.count}], got {shape}."
+            )
+    return [radius.detach().to(norm, copy=True) for radius, norm in zip(radii, like, strict=True)]
+
+
+def _refuse_lost(found: Sequence[Sphere], norms: Sequence[Tensor]) -> None:
+    """One question for all blocks: each would wait for the device."""
+    device = norms[0].device if norms else torch.device("cpu")
+    captured = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    if not found or captured or torch.compiler.is_compiling():
+        return
+    if bool(has_direction(torch.cat([norm.to(device) for norm in norms])).all()):
+        return
+    for own, norm in zip(found, norms, strict=True):
+        if not bool(has_direction(norm).all()):
+            raise NumericalError(
+                f"The weight of {', '.join(map(repr, own.block.names))} is NaN, infinite or zero "
+                "after the step, which leaves it no direction: go back to a checkpoint, and look "
+                "at the loss and the learning rate."
+            )
+
+
+# They call the `step` of the optimiser inside and no hooks of their own, and change no weights.
+_DELEGATES: Final = {"AcceleratedOptimizer", "LightningOptimizer"}
+
+
+def _hooked(optimizer: Any) -> Optimizer:
+    """The outermost optimiser that runs its hooks: those in it may not be the last to step."""
+    while not _runs_hooks(optimizer):
+        kind, inner = type(optimizer), getattr(optimizer, "optimizer", None)
+        if kind.__module__.startswith("deepspeed.runtime"):
+            raise UsageError(
+                f"{kind.__name__} (DeepSpeed) steps flattened shards, which have no channels. Use "
+                "FSDP2 (`fully_shard`), which keeps shapes."
+            )
+        if inner is None and not isinstance(optimizer, Optimizer):
+            raise UsageError(f"`optimizer` must be a torch.optim.Optimizer, got {kind.__name__}.")
+        delegates = _DELEGATES & {own.__name__ for own in kind.__mro__}
+        if isinstance(optimizer, Optimizer) and not delegates:
+            raise UsageError(
+                f"The `step` of {kind.__name__} runs no hooks, so that nothing can be done after "
+                "it. Call `super().__init__` in its constructor, or `project_` after each step."
+            )
+        optimizer = inner
+    own: Optimizer = optimizer
+    return own
+
+
+def _runs_hooks(optimizer: Any) -> bool:
+    made = "_optimizer_step_post_hooks" in getattr(optimizer, "__dict__", {})
+    return made and bool(getattr(type(optimizer).step, "hooked", False))

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from etaeff.errors import UsageError
 from etaeff.geometry import Block
+from etaeff.geometry._groups import check_radii
 from etaeff.optim._shards import Mesh, Rows, summed
 
 
@@ -91,8 +93,21 @@ def norms_of(found: Sequence[Sphere]) -> list[Tensor]:
 
 
 def put_at_(found: Sequence[Sphere], radii: Sequence[Tensor]) -> None:
+    """Put the pieces of blocks at their radius; all radii are checked before any weight moves."""
+    refuse_radii(found, radii)
+    scale_(found, radii, norms_of(found))
+
+
+def refuse_radii(found: Sequence[Sphere], radii: Sequence[Tensor]) -> None:
+    """Refuse radii that the weights of a block cannot have in their dtype."""
+    for sphere, radius in zip(found, radii, strict=True):
+        for dtype in {p.dtype for p in sphere.params}:
+            check_radii(radius, sphere.block, dtype)
+
+
+def scale_(found: Sequence[Sphere], radii: Sequence[Tensor], norms: Sequence[Tensor]) -> None:
     """Scale the pieces of blocks to their radius; those that are there, to rounding, stay."""
-    for sphere, radius, norm in zip(found, radii, norms_of(found), strict=True):
+    for sphere, radius, norm in zip(found, radii, norms, strict=True):
         factor = radius / norm
         stays = (factor - 1).abs() <= _THERE * torch.finfo(sphere.params[0].dtype).eps
         with torch.no_grad():
@@ -100,6 +115,16 @@ def put_at_(found: Sequence[Sphere], radii: Sequence[Tensor]) -> None:
                 own = rows.view(rows.param)
                 new = own * rows.spread(factor.to(own.device), rows.param)
                 own.copy_(torch.where(rows.spread(stays.to(own.device), rows.param), own, new))
+
+
+def refuse_kind(name: str, p: Tensor) -> None:
+    """Refuse a parameter that is no dense tensor of real numbers."""
+    if p.is_complex():
+        raise UsageError(f"Parameter {name!r} is complex; spheres are of real numbers.")
+    if p.is_meta:
+        raise UsageError(f"Parameter {name!r} is on the meta device and has no norm yet.")
+    if not p.is_floating_point() or p.layout is not torch.strided:
+        raise UsageError(f"Parameter {name!r} must be a dense tensor of real numbers.")
 
 
 _THERE = 2  # units in the last place

@@ -11,10 +11,14 @@ from etaeff.optim._sphere import SphereOptimizer
 try:
     from torch.optim import Muon
     from torch.optim._muon import muon
-except ImportError as error:  # pragma: no cover
-    raise UsageError(
-        f"SphereMuon needs the Muon of torch 2.9 or newer; this is {torch.__version__}."
-    ) from error
+except ImportError:  # the other optimisers do not need it
+
+    class Muon(torch.optim.Optimizer):  # type: ignore[no-redef]
+        def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+            raise UsageError(
+                f"SphereMuon needs the Muon of torch 2.9 or newer; this is {torch.__version__}. "
+                "Install a newer torch, or use SphereSGD or SphereAdam."
+            )
 
 
 class SphereMuon(Muon, SphereOptimizer):

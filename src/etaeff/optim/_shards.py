@@ -55,20 +55,34 @@ class Rows:
         return int(length) // self.count
 
     @cached_property
-    def _offset(self) -> int:
+    def _offsets(self) -> tuple[int, ...]:
         if not is_sharded(self.param):
-            return 0
+            return (0,) * self.param.ndim
         from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
         p: Any = self.param
         _, offset = compute_local_shape_and_global_offset(p.shape, p.device_mesh, p.placements)
-        return int(offset[self.axis]) if self.param.ndim else 0
+        return tuple(int(own) for own in offset)
 
     @cached_property
     def pieces(self) -> Tensor:
         """The piece of each row that is here."""
         rows = self.view(self.param)
-        return (torch.arange(len(rows), device=rows.device) + self._offset) // self._size
+        offset = self._offsets[self.axis] if self._offsets else 0
+        return (torch.arange(len(rows), device=rows.device) + offset) // self._size
+
+    @cached_property
+    def places(self) -> Tensor:
+        """The index of each entry in the whole tensor, in the shape of the rows that are here.
+
+        In int32: entries that lie 2³² apart have the same.
+        """
+        own = local(self.param)
+        found = torch.zeros((), dtype=torch.int32, device=own.device)
+        for length, size, start in zip(own.shape, self.param.shape, self._offsets, strict=True):
+            along = torch.arange(start, start + length, dtype=torch.int32, device=own.device)
+            found = found.unsqueeze(-1) * size + along
+        return self.view(found)
 
     @cached_property
     def sharded(self) -> Mesh | None:

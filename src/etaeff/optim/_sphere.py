@@ -1,6 +1,5 @@
 """What the optimisers share: groups whose blocks live on spheres, beside groups of torch's."""
 
-import json
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -10,9 +9,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from etaeff.errors import NumericalError, UsageError
-from etaeff.geometry import STEPS, check_radius, sphere_radii
-from etaeff.optim._layout import Sphere, inners, norms_of, put_at_, spheres
-from etaeff.optim._rounding import write_
+from etaeff.geometry import check_radius, sphere_radii
+from etaeff.optim._checks import (
+    checked,
+    refuse_decay,
+    refuse_flags,
+    refuse_kinds,
+    refuse_layout,
+    refuse_leftovers,
+    refuse_step,
+)
+from etaeff.optim._layout import Sphere, inners, norms_of, put_at_, refuse_radii, spheres
+from etaeff.optim._rounding import chances, write_
+from etaeff.optim._shards import Rows
 from etaeff.optim._turn import Turn, projected, turned
 from etaeff.theory import equilibrium
 
@@ -41,7 +50,11 @@ class SphereOptimizer(Optimizer):
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         """Torch's constructor calls this with its defaults."""
+        refuse_flags(defaults)
+        self._waiting: list[tuple[list[Sphere], list[Tensor]]] = []
         super().__init__(params, defaults | self.__dict__.pop("_options"))
+        for found, radii in self.__dict__.pop("_waiting"):  # no group was refused
+            put_at_(found, radii)
 
     # ---------------------------------------------------------------------- what a subclass gives
 
@@ -59,12 +72,9 @@ class SphereOptimizer(Optimizer):
         """Add a group; blocks in it are put at their radius now, and never silently later."""
         if param_group.get("blocks"):
             step = param_group.get("step", self.defaults["step"])
-            if step not in STEPS:
-                raise UsageError(
-                    f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}."
-                )
+            refuse_step(step)
             if step != "equilibrium":
-                _refuse_decay(param_group.setdefault("weight_decay", 0.0))
+                refuse_decay(param_group.setdefault("weight_decay", 0.0))
             elif param_group.get("weight_decay", self.defaults["weight_decay"]) == 0:
                 raise UsageError(
                     "Without weight decay there is no equilibrium, and no angle to take from it. "
@@ -89,16 +99,20 @@ class SphereOptimizer(Optimizer):
             closure: Evaluates the model again, and returns the loss.
 
         Raises:
-            NumericalError: If a direction or a weight on a sphere is NaN or infinite; no weight has
-                been changed then.
+            NumericalError: If a direction or a weight on a sphere is NaN or infinite, or the one
+                cancels the other; no weight has been changed then.
+            UsageError: If a group is no longer what it was made as: its shapes, its `step`, or
+                which tensors of a joint block are trained.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         with torch.set_grad_enabled(bool(self.defaults.get("differentiable"))):
-            on_sphere = [group for group in self.param_groups if group.get("blocks")]
-            moves = [move for group in on_sphere for move in self._directed(group)]
+            # A group without tensors: another process has them.
+            on_sphere = [own for own in self.param_groups if own.get("blocks") and own["params"]]
+            found = [(group, checked(group)) for group in on_sphere]
+            moves = [move for own in found for move in self._directed(*own)]
             if moves:
                 self._turn(moves)  # first, because it can refuse
             for group in self.param_groups:
@@ -115,20 +129,43 @@ class SphereOptimizer(Optimizer):
             UsageError: If the blocks are not those of this optimiser; torch would take over what is
                 saved.
         """
-        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=False):
-            _refuse_layout(group.get("blocks"), saved.get("blocks"))
-        super().load_state_dict(state_dict)
-        ids = [i for group in state_dict["param_groups"] for i in group["params"]]
-        params = [p for group in self.param_groups for p in group["params"]]
-        for i, p in zip(ids, params, strict=True):
-            saved = state_dict["state"].get(i, {})
+        given: dict[str, Any] = {}
+
+        def look(_: Optimizer, found: dict[str, Any]) -> None:
+            for group, saved in zip(self.param_groups, found["param_groups"], strict=False):
+                refuse_layout(group.get("blocks"), saved.get("blocks"))
+            given.update(found)
+
+        # After the hooks of others, which may change what is loaded, and before those of others,
+        # which are to see what was loaded.
+        before = self.register_load_state_dict_pre_hook(look)
+        after = self.register_load_state_dict_post_hook(
+            lambda _: self._restore(given), prepend=True
+        )
+        try:
+            super().load_state_dict(state_dict)
+        finally:
+            before.remove()
+            after.remove()
+
+    def _restore(self, given: dict[str, Any]) -> None:
+        """Torch has cast every tensor to the dtype of its weight; ours are wider."""
+        ids = [i for group in given["param_groups"] for i in group["params"]]
+        params = [(p, group) for group in self.param_groups for p in group["params"]]
+        for i, (p, group) in zip(ids, params, strict=True):
+            saved = given["state"].get(i) or {}
             if "radius" not in saved:
                 self.__dict__.get("_radii", {}).pop(p, None)  # it had not begun: as the group says
             if "radius" not in saved and not self._wide_moments:
                 continue
             for key, value in saved.items():
-                if isinstance(value, Tensor) and value.is_floating_point() and key != "step":
-                    self.state[p][key] = value.detach().clone().to(p.device)
+                if isinstance(value, Tensor) and key != "step":
+                    dtype = value.dtype if self._has_own_dtype(key, group) else _wide_dtype(p)
+                    self.state[p][key] = value.detach().clone().to(p.device, dtype)
+
+    def _has_own_dtype(self, key: str, group: dict[str, Any]) -> bool:
+        """Whether a state is no moment, whose dtype follows its weight's."""
+        return key in ("radius", "roundings")
 
     # ------------------------------------------------------------------------------ on the sphere
 
@@ -136,17 +173,17 @@ class SphereOptimizer(Optimizer):
         """Put every block of a group at its radius."""
         check_radius(group["radius"])
         if not group["params"]:  # another process has them
-            group["blocks"] = []
             return
-        _refuse_leftovers(group)
-        _refuse_shapes(group)
-        found = spheres(group)
-        for sphere in found:
-            for name, p in zip(sphere.block.names, sphere.params, strict=True):
-                _refuse_kind(name, p)
+        refuse_leftovers(group)
+        found = checked(group)
+        refuse_kinds(found)
         radii = self._radii_of(group, found)
         if group["radius"] != "keep":
-            put_at_(found, radii)
+            refuse_radii(found, radii)
+            if "_waiting" in self.__dict__:  # for the other groups
+                self._waiting.append((found, radii))
+            else:
+                put_at_(found, radii)
         # Not in `state` before there are moments: checkpoints take what has a state for begun.
         own = {p: r for s, r in zip(found, radii, strict=True) for p in s.params}
         self.__dict__.setdefault("_radii", {}).update(own)
@@ -168,20 +205,17 @@ class SphereOptimizer(Optimizer):
             for p in sphere.params:
                 self.state[p]["radius"] = radius.clone()
 
-    def _directed(self, group: dict[str, Any]) -> list["_Move"]:
+    def _directed(self, group: dict[str, Any], found: list[Sphere]) -> list["_Move"]:
         """Update the state of a group, and give the direction of each block with a gradient."""
-        if group["step"] != "equilibrium":
-            _refuse_decay(group["weight_decay"])  # it may have been set since
         directions = {id(p): d for p, d in self._update(group, sphere=True)}
         moves = []
-        for sphere in spheres(group):
-            heard = [directions.get(id(p)) for p in sphere.params]
-            if any(d is not None for d in heard):
-                # A tensor of a joint block without a gradient is scaled with the others.
-                ds = [
-                    _wide(torch.zeros_like(p)) if d is None else d
-                    for p, d in zip(sphere.params, heard, strict=True)
-                ]
+        for sphere in found:
+            if any(id(p) in directions for p in sphere.params):
+                ds = []
+                for p in sphere.params:
+                    # A tensor of a joint block without a gradient is scaled with the others.
+                    silent = id(p) not in directions
+                    ds.append(_wide(torch.zeros_like(p)) if silent else directions[id(p)])
                 moves.append(_Move(group, sphere, ds))
         return moves
 
@@ -198,11 +232,11 @@ class SphereOptimizer(Optimizer):
         turns = [self._factors(move, *sums[3 * i : 3 * i + 3]) for i, move in enumerate(moves)]
         self._refuse_nonfinite(moves, turns, sums[2::3])
         for (_, sphere, ds), turn in zip(moves, turns, strict=True):
-            for rows, d in zip(sphere.rows, ds, strict=True):
+            for name, rows, d in zip(sphere.block.names, sphere.rows, ds, strict=True):
                 own = rows.view(rows.param)
                 new = own.to(torch.float64, copy=True) * rows.spread(turn.weight, d)
                 new = new + rows.view(d) * rows.spread(turn.direction, d)
-                write_(own, new, rows.spread(turn.stays, d))
+                write_(own, new, rows.spread(turn.stays, d), self._chance(name, rows))
         kept = [move.sphere for move in moves if move.group["tangent"]]
         for key in _MOMENTS:
             begun = [own for own in kept if all(key in self.state[p] for p in own.params)]
@@ -215,11 +249,27 @@ class SphereOptimizer(Optimizer):
             return projected(ww, wd, dd, group["lr"], radius)
         if group["step"] == "angle":
             return turned(ww, wd, dd, group["lr"], radius)
+        return turned(ww, wd, dd, self._equilibrium_angle(group, sphere, ww.device), radius)
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # theory computes with numbers
+    def _equilibrium_angle(
+        self, group: dict[str, Any], sphere: Sphere, device: torch.device
+    ) -> Tensor:
         angle = 0.0
         if group["lr"] != 0:  # a schedule may begin or end there
             setting = self._setting(group, tuple(sphere.params[0].shape))
             angle = _angle(float(group["lr"]), float(group["weight_decay"]), *setting.items())
-        return turned(ww, wd, dd, angle, radius)
+        return torch.tensor(angle, dtype=torch.float64, device=device)
+
+    def _chance(self, name: str, rows: Rows) -> Tensor | None:
+        """By which a weight in bfloat16 is rounded; how often it was is part of its state."""
+        if rows.param.dtype != torch.bfloat16:
+            return None
+        state = self.state[rows.param]
+        if "roundings" not in state:
+            state["roundings"] = torch.zeros((), dtype=torch.int64, device=rows.places.device)
+        state["roundings"] += 1
+        return chances(rows.places, state["roundings"], name)
 
     def _refuse_nonfinite(
         self, moves: list["_Move"], turns: list[Turn], squares: list[Tensor]
@@ -238,8 +288,9 @@ class SphereOptimizer(Optimizer):
             if not bool(factor.isfinite().all()):
                 raise NumericalError(
                     f"The weight or the update of {', '.join(map(repr, move.sphere.block.names))} "
-                    "is NaN, infinite or zero. No weight was changed in this step, but "
-                    "the moments hold it: go back to a checkpoint, and look at the loss."
+                    "is NaN, infinite or zero, or the update cancels the weight. No weight was "
+                    "changed in this step, but the moments hold it: go back to a checkpoint, and "
+                    "look at the loss."
                 )
 
     def _tangent_(self, own: list[tuple[Sphere, list[Tensor]]]) -> None:
@@ -281,63 +332,5 @@ def _wide(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in _NARROW else tensor
 
 
-def _refuse_shapes(group: dict[str, Any]) -> None:
-    """Refuse groups whose tensors are no longer those that the blocks were made for."""
-    params = group["params"]
-    for block in group["blocks"]:
-        shapes = block.get("shapes") or [list(params[i].shape) for i in block["params"]]
-        for name, i, shape in zip(block["names"], block["params"], shapes, strict=True):
-            if i < len(params) and list(params[i].shape) == list(shape):
-                continue
-            there = f"has shape {list(params[i].shape)}" if i < len(params) else "is not there"
-            raise UsageError(
-                f"{name!r} had shape {list(shape)} when its block was made, and in this group it "
-                f"{there}. Flattened shards (FSDP1, DeepSpeed) have no channels: use FSDP2. "
-                "ZeroRedundancyOptimizer deals out the tensors of a group: use "
-                "`param_groups(..., separate=True)`."
-            )
-
-
-def _refuse_leftovers(group: dict[str, Any]) -> None:
-    """Refuse a tensor that no block has, or two: it would not be stepped, or twice."""
-    placed = sorted(i for block in group["blocks"] for i in block["params"])
-    if len(set(placed)) < len(placed):
-        raise UsageError("A tensor of a sphere group is in two blocks; it can be in one.")
-    if set(range(len(group["params"]))) - set(placed):
-        raise UsageError(
-            f"A sphere group has {len(group['params'])} tensors, and its blocks name "
-            f"{len(placed)}. Put the others into a group without blocks."
-        )
-
-
-def _refuse_layout(own: Any, saved: Any) -> None:
-    """Refuse to load groups of other blocks."""
-    if json.dumps(own or []) != json.dumps(saved or []):
-        raise UsageError(
-            "The saved groups have other blocks on spheres than this optimiser. Make it with the "
-            "groups that it was saved with; to begin on spheres from a free run, load the model "
-            "and make a new optimiser."
-        )
-
-
-def _refuse_kind(name: str, p: Tensor) -> None:
-    if p.is_complex():
-        raise UsageError(f"Parameter {name!r} is complex; spheres are of real numbers.")
-    if p.is_meta:
-        raise UsageError(f"Parameter {name!r} is on the meta device and has no norm yet.")
-    if not p.is_floating_point() or p.layout is not torch.strided:
-        raise UsageError(f"Parameter {name!r} must be a dense tensor of real numbers.")
-    if getattr(p, "_is_flat_param", False):
-        raise UsageError(
-            f"Parameter {name!r} is a flattened shard (FSDP1), which has no channels. Use FSDP2 "
-            "(`fully_shard`), which keeps shapes."
-        )
-
-
-def _refuse_decay(weight_decay: float | Tensor) -> None:
-    if weight_decay != 0:
-        raise UsageError(
-            f"A group on spheres has no weight decay, and was given {float(weight_decay):g}: the "
-            "norm is fixed, so that decay has nothing to do. Set it to 0, or use "
-            "step='equilibrium', which takes the angle from lr and weight_decay."
-        )
+def _wide_dtype(p: Tensor) -> torch.dtype:
+    return torch.float32 if p.dtype in _NARROW else p.dtype

@@ -25,11 +25,16 @@ class Turn(NamedTuple):
 def projected(ww: Tensor, wd: Tensor, dd: Tensor, lr: float | Tensor, radius: Tensor) -> Turn:
     r"""The paper's step, then normalise: $w \leftarrow R\,(w - \eta d)/\|w - \eta d\|$.
 
+    Where the step cancels four digits of the weight, the factors are NaN: squares lose twice as
+    many, and the sums no longer tell the new norm to float32.
+
     References:
         van Laarhoven 2017, section 5.5.
     """
-    new = (ww - 2 * lr * wd + lr**2 * dd).clamp_min(0).sqrt()
-    return Turn(radius / new, -lr * radius / new, (dd == 0) | (new == 0) | _none(lr, dd))
+    step_sq = lr**2 * dd
+    new_sq = ww - 2 * lr * wd + step_sq
+    new = torch.where(new_sq < _CANCELLED * (ww + step_sq), torch.nan, new_sq).sqrt()
+    return Turn(radius / new, -lr * radius / new, (dd == 0) | _none(lr, dd))
 
 
 def turned(ww: Tensor, wd: Tensor, dd: Tensor, angle: float | Tensor, radius: Tensor) -> Turn:
@@ -41,13 +46,14 @@ def turned(ww: Tensor, wd: Tensor, dd: Tensor, angle: float | Tensor, radius: Te
     tangent_sq = dd - wd.square() / ww
     radial = tangent_sq <= _RADIAL * dd  # nothing but rounding
     tangent = torch.where(radial, 1.0, tangent_sq).sqrt()
-    theta = torch.as_tensor(angle, dtype=ww.dtype, device=ww.device)
+    theta = angle * torch.ones_like(ww)  # `as_tensor` would compile each number anew
     cos, sin = theta.cos(), theta.sin()
     along = radius * sin / tangent
     return Turn(radius * cos / ww.sqrt() + along * wd / ww, -along, radial | _none(angle, dd))
 
 
 _RADIAL = 1e-14
+_CANCELLED = 1e-8
 
 
 def _none(lr: float | Tensor, like: Tensor) -> Tensor:

@@ -13,16 +13,19 @@ from torch.nn import Parameter
 
 from etaeff.errors import NumericalError, UsageError
 from etaeff.geometry import Block, param_groups
+from etaeff.testing._layouts import LAYOUTS, Layout, LayoutRun
 from etaeff.testing._problem import (
     COLUMNS,
     ROWS,
     OptimizerCase,
     Run,
     bits,
+    first_directions,
     free_run,
-    normalized,
     refuses,
     same,
+    skip,
+    stepped,
     turns,
 )
 
@@ -54,6 +57,8 @@ class SphereOptimizerContract:
             metafunc.parametrize(("case", "step"), pairs, ids=ids)
         elif "case" in names:
             metafunc.parametrize("case", self.cases, ids=[case.name for case in self.cases])
+        if "layout" in names:
+            metafunc.parametrize("layout", LAYOUTS, ids=[layout.name for layout in LAYOUTS])
         if "dtype" in names:
             short = [str(dtype).removeprefix("torch.") for dtype in self.dtypes]
             metafunc.parametrize("dtype", self.dtypes, ids=short)
@@ -84,9 +89,9 @@ class SphereOptimizerContract:
         assert bits([run.weight]) == before
 
     def test_rows_without_gradient_change_no_bit(self, case: OptimizerCase, step: str) -> None:
-        """Each piece is a sphere of its own. Orthogonalisation mixes rows, and is left out."""
-        if "Muon" in getattr(case.optimizer, "__name__", ""):
-            return
+        """Each piece is a sphere of its own."""
+        if _orthogonalises(case):
+            skip("Orthogonalisation mixes rows.")
         run = Run(case, step)
         before = bits([run.weight[1:]])
         run.weight.grad = torch.zeros_like(run.weight)
@@ -122,6 +127,45 @@ class SphereOptimizerContract:
             run.steps(10)
             assert run.off_radius(2.5) < _NORM_ERROR[dtype]
 
+    def test_pieces_of_every_layout_keep_the_radius(
+        self, case: OptimizerCase, step: str, layout: Layout
+    ) -> None:
+        """Heads, columns, tensors, several tensors together; and every piece moves."""
+        run = _laid_out(case, step, layout)
+        before = run.pieces()
+        assert run.off_radius() < _NORM_ERROR[torch.float32]
+        for _ in range(10):
+            run.draw()
+            run.optimizer.step()
+            assert run.off_radius() < _NORM_ERROR[torch.float32]
+        assert float(np.abs(run.pieces() - before).max(1).min()) > 1e-3
+
+    def test_added_groups_are_those_given_at_once(self, case: OptimizerCase, step: str) -> None:
+        """`add_param_group` puts blocks on their spheres too."""
+        weights = [torch.randn(ROWS, COLUMNS, generator=_source(seed)) for seed in (0, 1)]
+        grads = [torch.randn(ROWS, COLUMNS, generator=_source(seed)) for seed in (2, 3, 4)]
+
+        def groups() -> list[dict[str, Any]]:
+            params = {f"{i}": Parameter(weight.clone()) for i, weight in enumerate(weights)}
+            return param_groups(
+                params, [Block((name,), count=ROWS) for name in params],
+                lr=0.05, weight_decay=0.1, step=step, radius=2.5, separate=True,
+            )  # fmt: skip
+
+        together = case.optimizer(groups(), **case.kwargs, **case.own)
+        first, second = groups()
+        added = case.optimizer([first], **case.kwargs, **case.own)
+        added.add_param_group(second)
+        norms = second["params"][0].detach().double().norm(dim=1)
+        assert float((norms / 2.5 - 1).abs().max()) < _NORM_ERROR[torch.float32]
+        for optimizer in (together, added):
+            for grad in grads:
+                for group in optimizer.param_groups:
+                    group["params"][0].grad = grad.clone()
+                optimizer.step()
+        for left, right in zip(together.param_groups, added.param_groups, strict=True):
+            assert bits(left["params"]) == bits(right["params"])
+
     def test_keep_leaves_every_bit_at_construction(self, case: OptimizerCase, step: str) -> None:
         """And the norms stay what they were."""
         drawn = torch.randn(
@@ -136,7 +180,7 @@ class SphereOptimizerContract:
     def test_angle_is_the_learning_rate(self, case: OptimizerCase) -> None:
         """Every row turns by lr, from the first step on, whatever the gradient's size."""
         if "angle" not in case.steps:
-            return
+            skip("It does not turn by an angle.")
         for dtype, bound in _ANGLE_ERROR.items():
             for lr in (1e-3, 0.1, 1.0):
                 run = Run(case, "angle", dtype, lr=lr)
@@ -161,29 +205,56 @@ class SphereOptimizerContract:
 
     def test_first_steps_are_the_reference(self, case: OptimizerCase, step: str) -> None:
         """Five steps in float64: bias correction, the first momentum, and the sphere."""
-        if case.direction is None or (step == "equilibrium" and case.angle is None):
-            return
+        if step == "equilibrium" and case.angle is None:
+            skip("No reference says what the angle is.")
         lr = 0.07
         run = Run(case, step, torch.float64, lr=lr)
         w, seen = run.weight.detach().numpy().copy(), []
-        for t in range(5):
-            run.steps(1)
+        for t in range(5 if case.direction else 1):
+            run.draw()
             assert run.weight.grad is not None
             seen.append(run.weight.grad.numpy().copy())
-            d = case.direction(seen)
-            if step == "projected":
-                w = normalized(w - lr * d)
-            else:
-                theta = lr if step == "angle" or case.angle is None else case.angle(lr, 0.1)
-                tangent = d - (w * d).sum(1, keepdims=True) * w
-                w = math.cos(theta) * w - math.sin(theta) * normalized(tangent)
+            d = case.direction(seen) if case.direction else first_directions(case, [run.weight])[0]
+            run.optimizer.step()
+            w = stepped(case, step, w, d, lr)
             error = float(np.abs(run.weight.detach().numpy() - w).max())
             assert error < 1e-12, (t, error)
+
+    def test_first_step_of_every_layout_is_the_reference(
+        self, case: OptimizerCase, step: str, layout: Layout
+    ) -> None:
+        """In float64: each piece goes by its own norm and inner products."""
+        if step == "equilibrium":
+            skip("The angle depends on the shape.")
+        run = _laid_out(case, step, layout, torch.float64, lr=0.07, radius=1.0)
+        w = run.pieces()
+        run.draw()
+        d = layout.cut(first_directions(case, list(run.weights.values())))
+        run.optimizer.step()
+        error = float(np.abs(run.pieces() - stepped(case, step, w, d, 0.07)).max())
+        assert error < 1e-12, error
+
+    def test_a_closure_is_called_once(self, case: OptimizerCase, step: str) -> None:
+        """With gradients on, before the step; its loss is returned."""
+        run, other = Run(case, step), Run(case, step)
+        calls, loss = [], torch.tensor(1.5)
+
+        def closure() -> Any:
+            calls.append(torch.is_grad_enabled())
+            run.draw()
+            return loss
+
+        with torch.no_grad():
+            returned: Any = run.optimizer.step(closure)
+        assert calls == [True]
+        assert returned is loss
+        other.steps(1)
+        assert bits(run.params) == bits(other.params)
 
     def test_groups_without_blocks_are_the_free_optimizers(self, case: OptimizerCase) -> None:
         """Bit for bit over 20 steps; the state dict too."""
         if case.free is None:
-            return
+            skip("No free optimiser to compare with.")
         for dtype in self.dtypes:
             mine, other = (free_run(make, case, dtype) for make in (case.optimizer, case.free))
             for _ in range(20):
@@ -199,7 +270,7 @@ class SphereOptimizerContract:
     def test_bfloat16_follows_float32(self, case: OptimizerCase) -> None:
         """Steps of a milliradian to one side, which rounding to the nearest would lose."""
         if "angle" not in case.steps:
-            return
+            skip("It does not turn by an angle.")
         wide, narrow = (
             Run(case, "angle", dtype, lr=1e-3) for dtype in (torch.float32, torch.bfloat16)
         )
@@ -249,7 +320,7 @@ class SphereOptimizerContract:
     def test_weight_decay_on_spheres_is_refused(self, case: OptimizerCase, step: str) -> None:
         """At construction, or when it was set later; no weight has changed."""
         if step == "equilibrium":
-            return
+            skip("It takes its angle from the decay.")
         run = Run(case, step)
         run.optimizer.param_groups[0]["weight_decay"] = 0.1
         run.draw()
@@ -302,3 +373,19 @@ class SphereOptimizerContract:
                 other.source.set_state(state)
                 other.steps(3)
                 assert bits(other.params) == bits(run.params)
+
+
+def _orthogonalises(case: OptimizerCase) -> bool:
+    return "Muon" in getattr(case.optimizer, "__name__", "")
+
+
+def _laid_out(
+    case: OptimizerCase, step: str, layout: Layout, *args: Any, **kwargs: Any
+) -> LayoutRun:
+    if _orthogonalises(case) and any(len(shape) != 2 for shape in layout.shapes.values()):
+        skip("It takes matrices alone.")
+    return LayoutRun(case, step, layout, *args, **kwargs)
+
+
+def _source(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

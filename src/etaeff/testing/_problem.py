@@ -1,8 +1,10 @@
 """One small training problem for an optimiser on spheres, and what two runs are compared by."""
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -28,9 +30,10 @@ class OptimizerCase:
         kwargs: Arguments of it, and of `free`.
         own: Arguments of it alone.
         free: The optimiser that it equals bit for bit in groups without blocks, if there is one.
+            Without `own`, its first step is also the direction of the first one on spheres.
         steps: The values of `step` that it knows.
         direction: The reference: from the gradients so far, as float64 matrices, the direction d
-            of the last free step w − ηd. None tests no first steps.
+            of the last free step w − ηd. None tests the first step alone, by `free`.
         angle: The angle per step in radians from lr and weight decay with `step="equilibrium"`.
     """
 
@@ -91,17 +94,23 @@ class Run:
             p.grad = self.normal(*p.shape).to(p.dtype)
 
     def steps(self, count: int) -> None:
-        """Steps with new gradients; what an optimiser draws is the same in all runs."""
+        """Steps with new gradients, each with another state of torch's global generator.
+
+        An optimiser that draws from it is another one after each restart.
+        """
         for _ in range(count):
             self.draw()
-            if self.weight.dtype == torch.bfloat16:  # which may round by chance
-                torch.manual_seed(int(self.normal(1).abs() * 1e6))
-            self.optimizer.step()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(next(_SEEDS))
+                self.optimizer.step()
 
     def off_radius(self, radius: float = 1.0) -> float:
         """The largest distance of a norm from the radius, relative to it."""
         norms = self.weight.detach().double().norm(dim=1)
         return float((norms / radius - 1).abs().max())
+
+
+_SEEDS = itertools.count()
 
 
 def bits(tensors: Sequence[Tensor]) -> list[bytes]:
@@ -113,6 +122,26 @@ def normalized(w: Array) -> Array:
     """Rows of norm 1."""
     rows: Array = w / np.sqrt((w**2).sum(1, keepdims=True))
     return rows
+
+
+def stepped(case: OptimizerCase, step: str, w: Array, d: Array, lr: float) -> Array:
+    """The reference of a step in direction −d, for pieces of norm 1 in rows."""
+    if step == "projected":
+        return normalized(w - lr * d)
+    theta = lr if step == "angle" or case.angle is None else case.angle(lr, 0.1)
+    tangent = d - (w * d).sum(1, keepdims=True) * w
+    return math.cos(theta) * w - math.sin(theta) * normalized(tangent)
+
+
+def first_directions(case: OptimizerCase, params: Sequence[Tensor]) -> list[Array]:
+    """The direction d of each weight in the first step w − d of the free optimiser, at rate 1."""
+    if case.free is None or case.own:
+        skip("No free optimiser says what the first step is.")
+    copies = [Parameter(p.detach().clone()) for p in params]
+    for own, p in zip(copies, params, strict=True):
+        own.grad = None if p.grad is None else p.grad.clone()
+    case.free(copies, lr=1.0, weight_decay=0.0, **case.kwargs).step()
+    return [(p - own).detach().numpy() for own, p in zip(copies, params, strict=True)]
 
 
 def turns(before: Tensor, after: Tensor) -> Tensor:
@@ -140,6 +169,13 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     return bool(left == right)
+
+
+def skip(why: str) -> NoReturn:
+    """Leave a test out, and say so."""
+    import pytest  # whoever runs the contract has it
+
+    pytest.skip(why)
 
 
 def refuses(
