@@ -190,7 +190,7 @@ def one(name: str, way: str) -> None:
 
 
 def depth() -> None:
-    """Print the time of a proof, and of a whole audit, for each layer of deeper and deeper Llamas."""
+    """Print the time of a proof and of a whole audit of deeper and deeper Llamas."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     print(f"{'layers':>6} {'proof, s':>9} {'audit, s':>9} {'ms a layer':>13}")

@@ -5,8 +5,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.geometry import STEPS, Block, check_radius, param_groups, sphere_radii
-from etaeff.geometry._groups import check_radii, has_direction
+from etaeff.geometry import (
+    STEPS,
+    Block,
+    check_radii,
+    check_radius,
+    has_direction,
+    param_groups,
+    sphere_radii,
+)
 
 
 def network():

@@ -204,8 +204,11 @@ def test_sparse_gradients_are_refused_or_work(make, sphere):
 
 
 def test_muon_takes_matrices_alone():
-    with pytest.raises(ValueError, match="2D"):
-        SphereMuon(groups_of(Parameter(torch.ones(3))))
+    matrix, vector = Parameter(torch.randn(4, 3)), Parameter(torch.ones(3))
+    before = bits([matrix, vector])
+    with pytest.raises(UsageError, match=r"2D.*\[3\]"):
+        SphereMuon([*groups_of(matrix), *groups_of(vector)])
+    assert bits([matrix, vector]) == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

@@ -1,7 +1,16 @@
 """Blocks of weights as points on spheres: the only place that computes an angle."""
 
 from etaeff.geometry._block import Block, block_norms, block_pieces, pieces
-from etaeff.geometry._groups import STEPS, check_radius, param_groups, sphere_radii
+from etaeff.geometry._groups import (
+    STEPS,
+    check_radii,
+    check_radius,
+    has_direction,
+    param_groups,
+    parameters_of,
+    refuse_shared,
+    sphere_radii,
+)
 from etaeff.geometry._sphere import angle, norm, normalize
 
 __all__ = [
@@ -10,10 +19,14 @@ __all__ = [
     "angle",
     "block_norms",
     "block_pieces",
+    "check_radii",
     "check_radius",
+    "has_direction",
     "norm",
     "normalize",
     "param_groups",
+    "parameters_of",
     "pieces",
+    "refuse_shared",
     "sphere_radii",
 ]

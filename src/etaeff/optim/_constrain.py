@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from etaeff.errors import NumericalError, UsageError
-from etaeff.geometry import Block, sphere_radii
-from etaeff.geometry._groups import has_direction, parameters_of, refuse_shared
+from etaeff.geometry import Block, has_direction, parameters_of, refuse_shared, sphere_radii
 from etaeff.optim._layout import Sphere, norms_of, put_at_, refuse_kind, refuse_radii, scale_
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from etaeff.errors import UsageError
-from etaeff.geometry import Block
-from etaeff.geometry._groups import check_radii
+from etaeff.geometry import Block, check_radii
 from etaeff.optim._shards import Mesh, Rows, summed
 
 

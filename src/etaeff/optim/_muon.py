@@ -90,6 +90,15 @@ class SphereMuon(Muon, SphereOptimizer):
 
     step = SphereOptimizer.step
 
+    def _place(self, group: dict[str, Any]) -> None:
+        for p in group["params"]:
+            if p.ndim != 2:  # torch asks too, when the blocks have been put at their radius
+                raise UsageError(
+                    f"SphereMuon takes matrices (2D), and was given a parameter of shape "
+                    f"{list(p.shape)}. Give biases, gains and convolutions to another optimiser."
+                )
+        super()._place(group)
+
     def _update(self, group: dict[str, Any], sphere: bool) -> list[tuple[Tensor, Tensor]]:
         params: list[Tensor] = []
         grads: list[Tensor] = []
