@@ -43,6 +43,7 @@ TENSORS = {
 INDEX = torch.tensor([2, 0, 3, 1])
 INDICES = torch.tensor([[2, 0, 3, 1], [1, 3, 0, 2], [0, 1, 2, 3], [3, 2, 1, 0]])
 WHERE = torch.tensor([True, False, True, False])
+LENGTHS = torch.tensor([4, 2])
 LABELS = torch.tensor([0, 3, 1, 2])
 SIGNS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
 OPTIONS = {"dtype": torch.float64}
@@ -370,6 +371,7 @@ CALLS = (
         "scaled_dot_product_attention",
     ),
     (lambda op, a, u: op(a, u), "prelu _prelu_kernel"),
+    (lambda op, batch: op(batch, LENGTHS, True), "_pack_padded_sequence"),
     (lambda op, a: op(a, WHERE, 0.5), "masked_fill"),
     (lambda op, a: op(a, WHERE, 0), "masked_fill"),
     (lambda op, a: op(a, WHERE, -torch.inf), "masked_fill"),

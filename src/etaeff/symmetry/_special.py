@@ -224,6 +224,10 @@ def _padded(call: Call) -> Degree:
     return _join(call, call.degree("self"), degree_of(call.arguments.get("value") or 0))
 
 
+def _packed(call: Call) -> list[Degree]:
+    return [call.degree("input"), FREE]  # the second are lengths, which torch traces as real
+
+
 def _masked_fill(call: Call) -> Degree:
     return _join(call, call.degree("self"), call.degree("value"))
 
@@ -360,6 +364,7 @@ SPECIAL: Final[dict[str, Callable[[Call], Degree | list[Degree]]]] = {
     "scaled_dot_product_attention": _attention,
     **dict.fromkeys(("prelu", "_prelu_kernel"), _prelu),
     **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
+    "_pack_padded_sequence": _packed,
     **dict.fromkeys(("masked_fill", "masked_fill_", "fill_"), _masked_fill),
     **dict.fromkeys(("threshold", "threshold_"), _threshold),
     "glu": _glu,
