@@ -62,7 +62,7 @@ def process(rank: int, folder: str, blocks: tuple[Block, ...], x: Tensor, y: Ten
         norms = torch.cat([block_norms(block, tensors) for block in blocks])
         print(f"{len(norms)} spheres, their norms off 1 by at most {(norms - 1).abs().max():.1e}")
         print(f"weights of one process differ by at most {gap:.1e}")
-    dist.barrier()  # gloo aborts a process whose peer has left
+    dist.barrier()  # gloo may abort a process whose peer has left
     dist.destroy_process_group()
 
 

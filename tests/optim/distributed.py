@@ -165,8 +165,8 @@ def main():
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("gloo", rank=rank, world_size=world)
     run(case, out, rank, world)
-    dist.barrier()  # gloo's threads abort a process whose peer has left before
-    dist.destroy_process_group()
+    dist.barrier()
+    os._exit(0)  # all is tested and written; gloo's threads abort some processes that end as usual
 
 
 if __name__ == "__main__":
