@@ -2,10 +2,12 @@
 
 from etaeff.geometry._block import Block, block_norms, block_pieces, pieces
 from etaeff.geometry._groups import (
+    FLATTENED,
     STEPS,
     check_radii,
     check_radius,
     has_direction,
+    is_flattened,
     param_groups,
     parameters_of,
     refuse_shared,
@@ -14,6 +16,7 @@ from etaeff.geometry._groups import (
 from etaeff.geometry._sphere import angle, norm, normalize
 
 __all__ = [
+    "FLATTENED",
     "STEPS",
     "Block",
     "angle",
@@ -22,6 +25,7 @@ __all__ = [
     "check_radii",
     "check_radius",
     "has_direction",
+    "is_flattened",
     "norm",
     "normalize",
     "param_groups",

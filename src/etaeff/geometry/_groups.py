@@ -141,18 +141,21 @@ def parameters_of(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     if isinstance(model, nn.Module):
         modules, model = model.modules(), dict(model.named_parameters())
     tensors = dict(model)
-    if any(type(module).__name__ == "FullyShardedDataParallel" for module in modules) or any(
-        hasattr(tensor, mark) for tensor in tensors.values() for mark in _FLATTENED
-    ):
-        raise UsageError(
-            "FullyShardedDataParallel (FSDP1) and DeepSpeed's stage 3 hold flattened shards, which "
-            "have no channels. Use FSDP2 (`fully_shard`), which keeps shapes."
-        )
+    wrapped = any(type(module).__name__ == "FullyShardedDataParallel" for module in modules)
+    if wrapped or any(map(is_flattened, tensors.values())):
+        raise UsageError(FLATTENED)
     return tensors
 
 
-# What FSDP1, without and with original parameters, and DeepSpeed write on a parameter.
-_FLATTENED: Final = ("_is_flat_param", "_fsdp_flattened", "ds_id")
+FLATTENED: Final = (
+    "FullyShardedDataParallel (FSDP1) and DeepSpeed's stage 3 hold flattened shards, which have no "
+    "channels. Use FSDP2 (`fully_shard`), which keeps shapes."
+)
+
+
+def is_flattened(tensor: Tensor) -> bool:
+    """Whether FSDP1, with original parameters or without, or DeepSpeed has marked it."""
+    return any(hasattr(tensor, mark) for mark in ("_is_flat_param", "_fsdp_flattened", "ds_id"))
 
 
 def check_radius(radius: object) -> None:

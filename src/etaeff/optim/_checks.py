@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from etaeff.errors import UsageError
-from etaeff.geometry import STEPS
+from etaeff.geometry import FLATTENED, STEPS, is_flattened
 from etaeff.optim._layout import Sphere, refuse_kind, spheres
 
 
@@ -121,8 +121,5 @@ def refuse_kinds(found: Sequence[Sphere]) -> None:
     for sphere in found:
         for name, p in zip(sphere.block.names, sphere.params, strict=True):
             refuse_kind(name, p)
-            if getattr(p, "_is_flat_param", False):
-                raise UsageError(
-                    f"Parameter {name!r} is a flattened shard (FSDP1), which has no channels. Use "
-                    "FSDP2 (`fully_shard`), which keeps shapes."
-                )
+            if is_flattened(p):
+                raise UsageError(f"Parameter {name!r} is a flattened shard. {FLATTENED}")
