@@ -335,15 +335,6 @@ def test_a_copy_of_an_optimizer_is_free_until_it_is_constrained_again():
 # ------------------------------------------------------------------------------ what has no spheres
 
 
-@pytest.fixture
-def alone(tmp_path):
-    """A process group of this process alone."""
-    store = f"file://{tmp_path / 'store'}"
-    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # torch's, of FSDP1
 @pytest.mark.parametrize("original", [False, True])
 def test_fsdp1_is_refused_by_whatever_name(alone, original):

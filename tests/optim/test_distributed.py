@@ -110,15 +110,6 @@ def test_zero_goes_on_from_its_consolidated_state(tmp_path, kind):
     assert_close(found, whole)
 
 
-@pytest.fixture
-def alone(tmp_path):
-    """A process group of this process alone."""
-    store = f"file://{tmp_path / 'store'}"
-    torch.distributed.init_process_group("gloo", init_method=store, rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # torch's, of FSDP1
 @pytest.mark.parametrize("original", [False, True])
 def test_fsdp1_is_refused(alone, original):
