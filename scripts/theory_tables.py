@@ -3,10 +3,9 @@
 python scripts/theory_tables.py
 """
 
-import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import torch
 
@@ -14,13 +13,17 @@ from etaeff.cli._prediction import implied
 from etaeff.theory import PUBLISHED_SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support import equilibrium_training as training  # noqa: E402
+from support import walks  # noqa: E402
+
 PAGE = ROOT / "docs" / "theory.md"
 
 
 def main() -> None:
     """Measure everything again and write the page."""
     torch.set_num_threads(1)
-    walks, training = (test_module(name) for name in ("walks", "test_equilibrium_training"))
     tables = {
         "walks": [
             *head("setting", "radius", "angle"),
@@ -35,7 +38,7 @@ def main() -> None:
             *walks.table(walks.finite_beta2_settings()),
         ],
         "spread": [*head("spread of σ", "η²λ", "radius over its law"), *walks.spread_table()],
-        "training": [*training_rows(training)],
+        "training": [*training_rows()],
         "published": [*published_rows()],
     }
     text = PAGE.read_text(encoding="utf-8")
@@ -53,23 +56,13 @@ def renewed(text: str, name: str, lines: list[str]) -> str:
     return "\n".join([before + mark, *lines, end + after])
 
 
-def test_module(name: str) -> ModuleType:
-    """A module of the tests, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / "theory" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def head(*titles: str) -> Iterator[str]:
     """The head of a Markdown table."""
     yield f"| {' | '.join(titles)} |"
     yield "|---" * len(titles) + "|"
 
 
-def training_rows(training: ModuleType) -> Iterator[str]:
+def training_rows() -> Iterator[str]:
     """Every layer of every row, and what the test allows."""
     layers = [f"{what}, layer {layer}" for what in ("radius", "angle") for layer in (1, 2, 3)]
     yield from head("optimiser", *layers, "allowed")

@@ -1,15 +1,12 @@
 """The study in a size that takes no time, behind the command line."""
 
-import importlib.util
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from support import tiny_study
 
 from etaeff.cli import main
-
-TINY_STUDY = Path(__file__).parents[1] / "studies" / "tiny_study.py"
 
 
 @dataclass
@@ -42,17 +39,8 @@ def etaeff(capsys):
     return run
 
 
-@pytest.fixture(scope="session")
-def tiny_study():
-    """The module `tests/studies/tiny_study.py`."""
-    spec = importlib.util.spec_from_file_location("tiny_study_of_the_cli", TINY_STUDY)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def tiny(monkeypatch, tiny_study):
+def tiny(monkeypatch):
     """Puts the tiny preset in, with results that are drawn and not trained."""
     from etaeff.studies import _study
 

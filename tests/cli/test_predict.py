@@ -6,9 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
+from etaeff._words import WIDTH, paragraph, typed
 from etaeff.cli._recipe import MOST_STEPS
 from etaeff.cli._run import _places
-from etaeff.cli._tables import WIDTH, aligned, as_json, number, paragraph
+from etaeff.cli._tables import aligned, as_json
 from etaeff.theory import PUBLISHED_SETTINGS, lr_schedule, trajectory
 
 SGD = ("--optimizer", "sgd", "--lr", "0.1", "--wd", "5e-4", "--momentum", "0.9")
@@ -532,7 +533,7 @@ def test_columns_of_a_table():
 
 
 def test_numbers_are_short():
-    assert [number(value) for value in (999.96, 1000.0, 1234567.0, 1e12, 0.0, -2500.0)] == [
+    assert [typed(value) for value in (999.96, 1000.0, 1234567.0, 1e12, 0.0, -2500.0)] == [
         "1000", "1,000", "1,234,567", "1e+12", "0", "-2,500",
     ]  # fmt: skip
 

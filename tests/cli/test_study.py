@@ -8,10 +8,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support import tiny_study
 
 from etaeff.studies import _study, study_status
 
-TINY_STUDY = Path(__file__).parents[1] / "studies" / "tiny_study.py"
 # `test_report.py` makes a real one.
 pytestmark = pytest.mark.usefixtures("no_report")
 RUN = ("study", "run", "paper", "--preset", "tiny", "--out")
@@ -127,7 +127,7 @@ if __name__ == "__main__":
 def long_run(python, tmp_path):
     """A real process that trains for a while, in a group of its own as at a terminal."""
     script = tmp_path / "run.py"
-    script.write_text(CLI.format(tiny=str(TINY_STUDY)))
+    script.write_text(CLI.format(tiny=tiny_study.__file__))
     command = [*python, str(script), *RUN, str(tmp_path / "a"), "--workers", "2"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

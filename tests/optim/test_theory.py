@@ -4,13 +4,12 @@ Normalisations have an ε that is lost in rounding, so that the weights before t
 scale-invariant.
 """
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from support import equilibrium_training as training
 from torch import nn
 from torch.nn import functional as F
 
@@ -280,18 +279,8 @@ def test_an_angle_is_turned_exactly_where_most_of_the_direction_is_radial(size, 
 # ------------------------------------------------------------------------------------ equilibrium
 
 
-def training():
-    """The test of `equilibrium` against torch.optim: its network, its noise, its settings."""
-    path = Path(__file__).parents[1] / "theory" / "test_equilibrium_training.py"
-    spec = importlib.util.spec_from_file_location("equilibrium_training", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TRAINING = training()
 SPHERES = {"sgd": SphereSGD, "adamw": SphereAdam, "lion": SphereLion, "muon": SphereMuon}
-ROWS = [row for row in TRAINING.ROWS if row.name in SPHERES]
+ROWS = [row for row in training.ROWS if row.name in SPHERES]
 
 
 def turned_by_sphere(row, shape):
@@ -317,8 +306,8 @@ def test_equilibrium_is_the_angle_that_the_free_optimiser_reaches(row):
     # How far a layer may be off is what four seeds spanned there, and 1.5 %: the gradients are not
     # quite normal, alike and independent. A single block scatters about its layer by its own share
     # of that, and most under Lion, whose signs tell small and large entries of the gradient apart.
-    sizes = [(TRAINING.WIDTH, TRAINING.digits().shape[1]), *[(TRAINING.WIDTH,) * 2] * 2]
-    for shape, (_, _, turn, _) in zip(sizes, TRAINING.measure(row), strict=True):
+    sizes = [(training.WIDTH, training.digits().shape[1]), *[(training.WIDTH,) * 2] * 2]
+    for shape, (_, _, turn, _) in zip(sizes, training.measure(row), strict=True):
         sphere = turned_by_sphere(row, shape)
         assert (sphere.max() - sphere.min()).item() < 1e-12  # of all blocks and steps
         free = torch.from_numpy(turn)  # 1 − cos, whose root is the RMS angle

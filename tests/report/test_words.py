@@ -2,8 +2,9 @@ import math
 
 import pytest
 
+from etaeff._words import counted, listed, number
 from etaeff.records import Finding
-from etaeff.report._words import counted, expected, interval, listed, number, optimizer_name
+from etaeff.report._words import expected, interval, optimizer_name
 
 
 def judged(**changes):

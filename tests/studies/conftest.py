@@ -1,9 +1,7 @@
 """One thread, and results of a study with the columns of `collect` and what a test says."""
 
-import importlib.util
 import math
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -141,13 +139,3 @@ def synthetic():
 def schemas():
     """The columns of every frame of `Results`."""
     return SCHEMAS
-
-
-@pytest.fixture(scope="session")
-def tiny_study():
-    """The module `tiny_study.py` beside this file."""
-    path = Path(__file__).with_name("tiny_study.py")
-    spec = importlib.util.spec_from_file_location("tiny_study", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
+from support import tiny_study
 
 from etaeff.errors import (
     DataError,
@@ -29,7 +30,7 @@ from etaeff.studies._plan import Plan
 from etaeff.studies._stacks import stacks
 from etaeff.studies.papers import van_laarhoven_2017
 
-SCRIPT = Path(__file__).with_name("tiny_study.py")
+SCRIPT = Path(tiny_study.__file__)
 FILES = ("results.parquet", "epochs.parquet", "rescalings.parquet", "claims.json")
 
 
@@ -76,7 +77,7 @@ def contents(folder):
 
 
 def driver(out, point="never 1", *, trainer="drawn", workers=1, **options):
-    """A real process that runs the study; see `tiny_study.py`."""
+    """A real process that runs the study; see `support/tiny_study.py`."""
     command = [sys.executable, "-W", "error", str(SCRIPT), str(out), str(workers), trainer, point]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
@@ -84,14 +85,14 @@ def driver(out, point="never 1", *, trainer="drawn", workers=1, **options):
 
 
 @pytest.fixture
-def tiny(monkeypatch, tiny_study):
+def tiny(monkeypatch):
     """Puts the tiny preset in, with results that are drawn and not trained."""
     monkeypatch.setitem(_study.PRESETS, "tiny", tiny_study.PRESET)
     monkeypatch.setattr(_study, "train_all", tiny_study.drawn_train_all)
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, tiny_study):
+def unbroken(tmp_path_factory):
     """The folder of a drawn study that nothing interrupted."""
     out = tmp_path_factory.mktemp("unbroken") / "study"
     with pytest.MonkeyPatch.context() as patch:
@@ -212,9 +213,7 @@ def test_files_that_were_deleted_are_made_again(tiny, monkeypatch, tmp_path):
         "export 3",
     ],
 )
-def test_a_study_killed_at_any_point_goes_on_to_the_same_results(
-    tiny, tiny_study, unbroken, tmp_path, point
-):
+def test_a_study_killed_at_any_point_goes_on_to_the_same_results(tiny, unbroken, tmp_path, point):
     out = tmp_path / "study"
     plan = Plan(tiny_study.PRESET, "digits")
     last = len(stacks(needed_trials(van_laarhoven_2017.claims(plan))))
@@ -292,7 +291,7 @@ def kill(running):
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory, tiny_study):
+def killed(tmp_path_factory):
     """A study with two workers that a second one met, and that was then killed."""
     out = tmp_path_factory.mktemp("killed") / "study"
     running = driver(out, "stall 6", trainer="real", workers=2)
@@ -329,7 +328,7 @@ def test_no_worker_outlives_a_killed_study(killed):
 
 
 def test_a_killed_study_goes_on_to_the_same_bits_with_another_number_of_workers(
-    monkeypatch, tiny_study, killed, trained, tmp_path
+    monkeypatch, killed, trained, tmp_path
 ):
     monkeypatch.setitem(_study.PRESETS, "tiny", tiny_study.PRESET)
     out = tmp_path / "study"
@@ -476,7 +475,7 @@ def write_idx(folder, pixel=0):
     ],
 )
 def test_a_folder_with_another_study_is_refused_and_stays(
-    tiny, tiny_study, monkeypatch, tmp_path, changes, named
+    tiny, monkeypatch, tmp_path, changes, named
 ):
     other = replace(tiny_study.PRESET, name="other", width=9)
     monkeypatch.setitem(_study.PRESETS, "other", other)

@@ -6,36 +6,22 @@ what is true of them.
 """
 
 import copy
-import importlib.util
 import logging
 import random
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
+from support import random_networks as networks
 from torch import nn
 
 from etaeff.symmetry import audit
 
 EXACT = 1e-9
 
-
-def load_networks():
-    """The module `random_networks.py` beside this file."""
-    path = Path(__file__).with_name("random_networks.py")
-    spec = importlib.util.spec_from_file_location("random_networks", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass looks for its module there
-    spec.loader.exec_module(module)
-    return module
-
-
-networks = load_networks()
 
 # How often something was missed when it was last counted.
 SHORT = {

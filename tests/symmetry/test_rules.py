@@ -5,12 +5,11 @@ if it leaves all directions that there are. These are the null space of a linear
 the derivative of the outputs y along a scaling of parameter p, Σ s_p J_p = d y.
 """
 
-import importlib.util
 import inspect
-from pathlib import Path
 
 import pytest
 import torch
+from support import operator_calls as calls
 from torch import nn
 from torch.utils import _pytree as pytree
 
@@ -20,16 +19,6 @@ from etaeff.symmetry._propagate import propagate
 from etaeff.symmetry._rules import KINDS
 from etaeff.symmetry._special import SPECIAL
 
-
-def load_calls():
-    """The module `calls.py` beside this file."""
-    spec = importlib.util.spec_from_file_location("calls", Path(__file__).with_name("calls.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-calls = load_calls()
 RULES = [*KINDS, *SPECIAL]
 CASES = {}
 for call, names in calls.CALLS:

@@ -1,27 +1,16 @@
-"""`equilibrium` against random walks of every optimiser; see `walks.py`.
+"""`equilibrium` against random walks of every optimiser; see `support/walks.py`.
 
 The walks have blocks of finitely many entries, and the formulas are those of large blocks: 2/C of
 the radius or angle is allowed for that, beside three standard errors.
 """
 
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
+from support import walks
 
 from etaeff.theory import equilibrium
 
-
-def load_walks():
-    """The module `walks.py` beside this file."""
-    spec = importlib.util.spec_from_file_location("walks", Path(__file__).with_name("walks.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-walks = load_walks()
 FINITE = 2 / walks.DIM
 
 

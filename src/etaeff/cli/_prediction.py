@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etaeff._words import typed
 from etaeff.cli._recipe import Recipe
 from etaeff.cli._run import Run, described
-from etaeff.cli._tables import number
 from etaeff.theory import equilibrium, invariant, timescale
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ def _degrees(angle: Any) -> float | None:
 
 def _meaning(recipe: Recipe, found: "Equilibrium", product: "Invariant") -> str:
     """What λ does to a normalised weight under this optimiser."""
-    value = number(float(product.value(lr=recipe.lr, wd=recipe.wd)))
-    turn = f"it turns {number(_degrees(found.angle))}° a step at equilibrium"
+    value = typed(float(product.value(lr=recipe.lr, wd=recipe.wd)))
+    turn = f"it turns {typed(_degrees(found.angle))}° a step at equilibrium"
     if product.lr_power == 1:
         first = f"with {product} = {value} {turn}, whatever the size of its gradients"
     else:
@@ -118,8 +118,8 @@ def _more_notes(recipe: Recipe, run: Run | None) -> list[str]:
     if recipe.published is not None and recipe.steps is not None:
         fall = {
             "step": "divides by 10 at a third and at two thirds of the run",
-            "cosine": f"falls to {number(recipe.final)}",
-            "linear": f"falls to {number(recipe.final)}",
+            "cosine": f"falls to {typed(recipe.final)}",
+            "linear": f"falls to {typed(recipe.final)}",
         }.get(recipe.schedule)
         if fall is not None:
             warmup = f"after {recipe.warmup:,} steps of" if recipe.warmup else "with no"
@@ -139,6 +139,6 @@ def _warnings(recipe: Recipe, settled: Any) -> list[str]:
     share = 100 * recipe.steps / settled
     return [
         f"Training ends before equilibrium: settling takes {math.ceil(settled):,} steps at the "
-        f"peak learning rate, and the run has {recipe.steps:,} ({number(share, 2)} %), "
+        f"peak learning rate, and the run has {recipe.steps:,} ({typed(share, 2)} %), "
         f"{math.ceil(settled) - recipe.steps:,} too few."
     ]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from etaeff._words import typed
 from etaeff.cli._recipe import Recipe
-from etaeff.cli._tables import number
 from etaeff.theory import equilibrium, lr_schedule, trajectory
 
 if TYPE_CHECKING:
@@ -138,13 +138,13 @@ def _over_equilibrium(recipe: Recipe, run: Run, index: NDArray[np.int64]) -> NDA
 
 
 def _summary(ratio: float, last_near: int | None, steps: int) -> str:
-    times = f"{ratio:.2f}" if ratio >= NEAR else number(ratio, 2)
+    times = f"{ratio:.2f}" if ratio >= NEAR else typed(ratio, 2)
     turn = f"its last step turns {times} times as far as"
     if last_near == steps - 1:
         return f"The run ends at equilibrium: {turn} the equilibrium of the last learning rate."
     when = f"never within {_NEAR_TEXT} of it"
     if last_near is not None:
-        share = number(100 * last_near / steps, 2)
+        share = typed(100 * last_near / steps, 2)
         when = f"last within {_NEAR_TEXT} of it at about step {last_near:,} ({share} % of the run)"
     return (
         f"The run does not end at equilibrium: {turn} the equilibrium of the last learning rate. "

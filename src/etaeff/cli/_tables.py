@@ -1,24 +1,9 @@
-"""What commands print: numbers, aligned columns, paragraphs, JSON."""
+"""What commands print: aligned columns, and JSON."""
 
 import json
 import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
-
-WIDTH: Final = 88  # characters of a line of text
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """`value` to so many significant digits; whole from a thousand on.
-
-    Examples:
-        >>> number(5e-05), number(0.0072548), number(339.863), number(1468.9), number(None)
-        ('5e-05', '0.007255', '339.9', '1,469', 'not known')
-    """
-    if value is None:
-        return "not known"
-    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+from typing import Any
 
 
 def aligned(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
@@ -48,18 +33,6 @@ def aligned(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
-
-
-def paragraph(text: str, *, bullet: str = "") -> str:
-    """Sentences in lines of at most `WIDTH` characters, behind a bullet if there is one."""
-    return textwrap.fill(
-        text,
-        WIDTH,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def as_json(values: Mapping[str, Any]) -> str:

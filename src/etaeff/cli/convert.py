@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from etaeff.cli._tables import aligned, as_json, number, paragraph
+from etaeff._words import paragraph, typed
+from etaeff.cli._tables import aligned, as_json
 from etaeff.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _matched(options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         ("angle, ° per step", "half-life, steps", "radius", "effective lr"),
         strict=True,
     ):
-        rows.append([title, number(values["source"][name]), number(values["target"][name])])
+        rows.append([title, typed(values["source"][name]), typed(values["target"][name])])
     head = f"{values['source']['setting']}\n→ {values['target']['setting']}"
     return values, _page(head, aligned(rows, right=[1, 2]), found.notes)
 
@@ -153,12 +154,12 @@ def _on_sphere(options: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         "notes": notes,
     }
     own = values["target"]
-    rows = [["lr", number(own["lr"], 6)]]
+    rows = [["lr", typed(own["lr"], 6)]]
     if own["momentum"] is not None:
-        rows.append(["momentum", number(own["momentum"], 6)])
+        rows.append(["momentum", typed(own["momentum"], 6)])
     if setting.betas is not None:
-        rows.append(["betas", ", ".join(number(beta, 6) for beta in setting.betas)])
-    rows += [["weight decay", "0"], ["angle", f"{number(own['angle_degrees'])}° per step"]]
+        rows.append(["betas", ", ".join(typed(beta, 6) for beta in setting.betas)])
+    rows += [["weight decay", "0"], ["angle", f"{typed(own['angle_degrees'])}° per step"]]
     head = f"{source}\n→ {options['target']}, weights of norm 1"
     return values, _page(head, aligned(rows), notes)
 
@@ -200,7 +201,7 @@ def _without_decay(options: Mapping[str, Any], out: Path | None) -> tuple[dict[s
         except OSError as error:
             raise UsageError(f"`--out {out}` cannot be written: {error.strerror}.") from None
     rows = [["step", "lr with decay", "log₁₀ lr without"]]
-    rows += [[number(p["step"]), number(p["lr"]), f"{p['log10_lr']:.4f}"] for p in values["points"]]
+    rows += [[typed(p["step"]), typed(p["lr"]), f"{p['log10_lr']:.4f}"] for p in values["points"]]
     notes = [
         "The two runs compute the same functions at every step, if all weights that decay are "
         "scale-invariant. Both start from the same weights.",

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from etaeff.cli._tables import aligned, as_json, number, paragraph
+from etaeff._words import paragraph, typed
+from etaeff.cli._tables import aligned, as_json
 from etaeff.errors import UsageError
 
 _LIST = "list"
@@ -135,7 +136,7 @@ def _list(*, in_json: bool) -> int:
     keys = ("lr", "wd", "angle_degrees", "half_life", "steps", "times_settled")
     head = ["name", "optimiser", "lr", "wd", "°/step", "half-life", "steps", "× settling"]
     rows = [
-        [found["name"], _TITLES[found["optimizer"]], *(number(found[key], 3) for key in keys)]
+        [found["name"], _TITLES[found["optimizer"]], *(typed(found[key], 3) for key in keys)]
         for found in settings
     ]
     click.echo(aligned([head, *rows], right=range(2, 8)))
@@ -188,21 +189,31 @@ def _rows(found: Mapping[str, Any]) -> list[list[str]]:
         ("memory", "memory", "1/(ηλ), with no account of momentum"),
     ):
         epochs = found[f"{key}_epochs"]
-        shown = [] if epochs is None else [f"{number(epochs)} epochs"]
+        shown = [] if epochs is None else [f"{typed(epochs)} epochs"]
         known = found[key] is not None
-        rows.append([name, f"{number(found[key])} steps" if known else number(None), *shown, what])
+        rows.append(
+            [
+                name,
+                f"{typed(found[key])} steps" if known else typed(None),
+                *shown,
+                what,
+            ]
+        )
     degrees, product = found["angle_degrees"], found["invariant"]
-    turn = [number(None)]
+    turn = [typed(None)]
     if degrees is not None:
-        turn = [f"{number(degrees)}°", f"{number(found['angle'])} rad per step"]
+        turn = [f"{typed(degrees)}°", f"{typed(found['angle'])} rad per step"]
     regime = found["regime"]
     return [
         ["angle", *turn],
         *rows,
-        ["radius", number(found["radius"])],
-        ["effective lr", number(found["effective_lr"])],
-        ["invariant", f"{product['name']} = {number(product['value'])}"],
-        ["regime", *([number(None)] if regime is None else [f"{regime}: {_REGIMES[regime]}"])],
+        ["radius", typed(found["radius"])],
+        ["effective lr", typed(found["effective_lr"])],
+        ["invariant", f"{product['name']} = {typed(product['value'])}"],
+        [
+            "regime",
+            *([typed(None)] if regime is None else [f"{regime}: {_REGIMES[regime]}"]),
+        ],
     ]
 
 
@@ -211,7 +222,7 @@ def _run_text(run: Mapping[str, Any]) -> str:
     head = ["", "step", "lr", "r / r*" if shares else "radius", "°/step",
             "η_eff / η_eff*" if shares else "η_eff", "° / °*"]  # fmt: skip
     keys = ("step", "lr", "radius", "angle_degrees", "effective_lr", "angle_over_equilibrium")
-    rows = [[point["at"], *(number(point[key]) for key in keys)] for point in run["points"]]
+    rows = [[point["at"], *(typed(point[key]) for key in keys)] for point in run["points"]]
     start = "the equilibrium of the peak lr" if run["start"] == "equilibrium" else "--radius"
     first = f"{run['steps']:,} steps, {run['schedule']} schedule, from {start}."
     if shares:

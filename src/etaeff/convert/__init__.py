@@ -7,6 +7,8 @@ Names are loaded when they are first used: importing the package loads no torch,
 import importlib as _importlib
 import typing as _typing
 
+from etaeff.theory import Setting
+
 if _typing.TYPE_CHECKING:
     from etaeff.convert._drop_lr import drop_lr_
     from etaeff.convert._exponential import (
@@ -17,7 +19,6 @@ if _typing.TYPE_CHECKING:
     from etaeff.convert._match import Match, match
     from etaeff.convert._replay import from_trajectory
     from etaeff.convert._rescale import rescale_
-    from etaeff.convert._setting import Setting
     from etaeff.convert._sphere import SphereSchedule, to_sphere
 
 __all__ = [
@@ -37,7 +38,6 @@ __all__ = [
 _HOMES = {
     "ExponentialSchedule": "_exponential",
     "Match": "_match",
-    "Setting": "_setting",
     "SphereSchedule": "_sphere",
     "decay_schedule": "_exponential",
     "drop_lr_": "_drop_lr",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from etaeff._arguments import positive
+from etaeff._checks.numbers import positive
 from etaeff.convert._optimizer_changes import (
     Change,
     Group,

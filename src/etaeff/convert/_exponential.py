@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, array, one_fraction, per_step, positive
+from etaeff._checks.numbers import FloatArray, array, one_fraction, per_step, positive
 from etaeff.errors import UsageError
 
 _SMALLEST: Final = float(np.finfo(np.float64).tiny)

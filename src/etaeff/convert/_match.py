@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from etaeff._arguments import one_positive
-from etaeff.convert._setting import Setting
+from etaeff._checks.numbers import one_positive
 from etaeff.errors import UsageError
-from etaeff.theory import Equilibrium, equilibrium, invariant, radius_power
+from etaeff.theory import Equilibrium, Setting, equilibrium, invariant, radius_power
 
 # Learning rates that torch's optimisers start from; Lion's is that of its authors.
 _USUAL_LR: Final = {

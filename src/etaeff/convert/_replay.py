@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, per_step, positive, result
+from etaeff._checks.numbers import FloatArray, check_shapes, per_step, positive, result
 from etaeff.errors import UsageError
 from etaeff.theory import effective_lr, invariant, radius_power, update_norm, usual_decay
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, one_fraction, per_step, positive, result
+from etaeff._checks.numbers import FloatArray, one_fraction, per_step, positive, result
 from etaeff.convert._exponential import losses
 from etaeff.convert._match import Aim
 from etaeff.errors import UsageError

@@ -10,13 +10,14 @@ from typing import Final
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from etaeff._words import counted, listed, number
 from etaeff.records import Verdict
 from etaeff.report._claims import VERDICTS, JudgedClaim, JudgedFinding
 from etaeff.report._figures import Drawing
 from etaeff.report._frames import Frames
 from etaeff.report._interval import Scale, picture
 from etaeff.report._summary import how_it_was_run, study_title, what_was_tested
-from etaeff.report._words import counted, expected, interval, listed, number
+from etaeff.report._words import expected, interval
 
 MARKS: Final = {"holds": "✓", "does not hold": "✗", "undecided": "?"}
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from etaeff._words import counted, number
 from etaeff.records import Trial
 from etaeff.report._frames import Frames
-from etaeff.report._words import counted, number
 
 _NETWORKS: Final = {
     "mlp": "perceptrons with two normalised hidden layers of {width} units",

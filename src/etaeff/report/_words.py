@@ -1,11 +1,10 @@
-"""Numbers and counts as a reader wants to see them."""
+"""What a finding says, and what optimisers are called, as a reader wants to see it."""
 
 import math
-from collections.abc import Iterable
 
+from etaeff._words import number
 from etaeff.records import Finding
 
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _OPTIMIZERS = {
     "sgd": "SGD",
     "heavy-ball": "heavy ball",
@@ -19,27 +18,6 @@ _OPTIMIZERS = {
 def optimizer_name(name: str) -> str:
     """An optimiser's name as papers write it."""
     return _OPTIMIZERS.get(name, name)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """`value` to so many significant digits, without a computer's notation.
-
-    Examples:
-        >>> number(-0.12345), number(7.36e-16), number(0.0), number(12345.6), number(None)
-        ('−0.123', '7.36 × 10⁻¹⁶', '0', '12346', 'not known')
-    """
-    if value is None or math.isnan(value):
-        return "not known"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value == 0:  # or −0
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        text = f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
-        return text.replace("-", "−")
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".").replace("-", "−")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
 
 
 def interval(finding: Finding) -> str:
@@ -64,26 +42,3 @@ def expected(finding: Finding) -> str:
     if math.isinf(low):
         return f"at most {number(high)}"
     return f"{number(low)} to {number(high)}"
-
-
-def counted(count: int, noun: str) -> str:
-    """A count and its noun.
-
-    Examples:
-        >>> counted(1, "trial"), counted(906, "trial"), counted(0, "seed")
-        ('1 trial', '906 trials', 'no seeds')
-    """
-    if count == 0:
-        return f"no {noun}s"
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def listed(words: Iterable[str]) -> str:
-    """Words as a sentence has them.
-
-    Examples:
-        >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-        ('a', 'a and b', 'a, b and c')
-    """
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last

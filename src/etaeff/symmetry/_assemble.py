@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
+from etaeff._words import named
 from etaeff.symmetry._basis import Span, homogeneous, readable
 from etaeff.symmetry._float64 import Run
 from etaeff.symmetry._graph import Graph
@@ -24,7 +25,6 @@ from etaeff.symmetry._nullspace import Vector, null_space
 from etaeff.symmetry._propagate import Flow, propagate
 from etaeff.symmetry._report import Symmetry
 from etaeff.symmetry._shift import forgotten_biases
-from etaeff.symmetry._words import listed
 
 _FAR: Final = 10  # powers of two
 _HEARD: Final = 1e-7
@@ -76,7 +76,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
     )
     if flow.unknown:
         notes.append(
-            f"No rule is known for {listed(flow.unknown)}: what feeds it was taken to have a "
+            f"No rule is known for {named(flow.unknown)}: what feeds it was taken to have a "
             "fixed scale, so symmetries that pass through it are not proved."
         )
     without = _without_effect(evidence, shown_inert, notes) if drawn else shown_inert
@@ -93,7 +93,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
         else:
             notes.append(
                 "The graph shows, and the measurement denies, that the outputs do not change with "
-                f"{listed(symmetry.exponents)}; it is left out."
+                f"{named(symmetry.exponents)}; it is left out."
             )
     found += [
         Symmetry("inert", {name: Fraction(1)}, proved=name in shown_inert)
@@ -142,13 +142,13 @@ def _without_effect(evidence: Evidence, shown: set[str], notes: list[str]) -> se
         heard = {name for name in still if evidence.moved(redrawn({name})) > _HEARD}
     if heard:
         notes.append(
-            f"{listed(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
+            f"{named(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
             "it, where a nonlinearity is flat or a value is rounded."
         )
     doubtful = sorted(still - heard - shown)
     if doubtful:
         notes.append(
-            f"Measured, and not proved: {listed(doubtful)} without effect on these inputs, in "
+            f"Measured, and not proved: {named(doubtful)} without effect on these inputs, in "
             f"{len(evidence.drawn) + _MORE} samples. What the inputs never reach looks the same."
         )
     return still - heard
@@ -187,7 +187,7 @@ def _with_single(
         vectors = readable([*vectors, single], ())
         known = Span(vectors)
     if missed:
-        notes.append(f"Measured, and not proved: {listed(missed)} scale-invariant.")
+        notes.append(f"Measured, and not proved: {named(missed)} scale-invariant.")
     return vectors
 
 

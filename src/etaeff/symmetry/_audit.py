@@ -9,6 +9,7 @@ import torch
 import torch.utils._pytree as pytree
 from torch import nn
 
+from etaeff._words import named, ranges
 from etaeff.errors import UsageError
 from etaeff.symmetry._assemble import Evidence, found_symmetries
 from etaeff.symmetry._blocks import scale_invariant_blocks
@@ -22,7 +23,7 @@ from etaeff.symmetry._measure import Sample, measured_null_space, samples, scale
 from etaeff.symmetry._report import Audit, Symmetry
 from etaeff.symmetry._restore import unchanged
 from etaeff.symmetry._trace import dispatch_log, export, refuse_if_it_fails
-from etaeff.symmetry._words import described, listed, ranges, told_in_line
+from etaeff.symmetry._words import described, told_in_line
 
 _FAR = 10  # powers of two
 _OTHER = 1e-3  # of a direction; the rest is rounding
@@ -231,7 +232,7 @@ def _parts_noted(
             text = f"{len(pieces)} of {count} equal pieces along axis {axis} ({ranges(pieces)})"
             alike.setdefault(text, []).append(name)
     return [
-        f"Measured: of {listed(own)}, {text} are scale-invariant by themselves, and the others are "
+        f"Measured: of {named(own)}, {text} are scale-invariant by themselves, and the others are "
         "not. Split the tensor to treat them apart."
         for text, own in alike.items()
     ]

@@ -1,6 +1,6 @@
-"""Calls, errors, names and numbers in words."""
+"""Calls and errors in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,24 +17,6 @@ def told_in_line(error: BaseException) -> str:
     """An error's type, and the first line of its text that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no text'}"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in a sentence, the first four of them."""
-    given = list(names)
-    shown = ", ".join(f"`{name}`" for name in given[:4])
-    return shown + (f" and {len(given) - 4} more" if len(given) > 4 else "")
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Numbers in order, such as "0 to 7, 9"."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(f"{p[0]} to {p[-1]}" if len(p) > 1 else f"{p[0]}" for p in parts)
 
 
 def _shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from etaeff.theory._schedule_law import (
     switched_lr,
 )
 from etaeff.theory._schedules import SCHEDULES, lr_schedule
+from etaeff.theory._setting import Setting
 from etaeff.theory._timescale import Timescale, steps_after_drop, timescale
 from etaeff.theory._trajectory import Trajectory, trajectory
 from etaeff.theory._update_norm import update_norm
@@ -21,6 +22,7 @@ __all__ = [
     "Equilibrium",
     "Invariant",
     "PublishedSetting",
+    "Setting",
     "Timescale",
     "Trajectory",
     "effective_lr",

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from etaeff._arguments import FloatArray
+from etaeff._checks.numbers import FloatArray
 from etaeff.theory._optimizers import Rule
 
 _BISECTIONS: Final = 60  # of an interval of 100 in ln z: down to the last digit

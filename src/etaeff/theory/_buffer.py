@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etaeff._arguments import FloatArray
+from etaeff._checks.numbers import FloatArray
 from etaeff.theory._optimizers import Rule
 
 

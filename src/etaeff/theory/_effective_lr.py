@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, positive, result
+from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
 from etaeff.theory._optimizers import family
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, positive, product, result
+from etaeff._checks.numbers import FloatArray, check_shapes, positive, product, result
 from etaeff.errors import UsageError
 from etaeff.theory._adaptive import adaptive_state, buffer_shape
 from etaeff.theory._buffer import buffer_filter, gradient_weight, is_stationary, moments

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, positive, result
+from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
 from etaeff.theory._optimizers import family, rule
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from etaeff._arguments import FloatArray, count
+from etaeff._checks.numbers import FloatArray, count
 from etaeff.errors import UsageError
 from etaeff.theory._buffer import Moments
 from etaeff.theory._optimizers import Rule

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from etaeff._arguments import check_shapes, fraction
+from etaeff._checks.numbers import check_shapes, fraction
 from etaeff.errors import UnknownNameError, UsageError
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from etaeff._arguments import FloatArray
+from etaeff._checks.numbers import FloatArray
 from etaeff.theory._adaptive import buffer_shape
 from etaeff.theory._buffer import gradient_weight
 from etaeff.theory._memory import Memory, memory_of, second_moment_noise

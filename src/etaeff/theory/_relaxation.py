@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from etaeff._arguments import FloatArray
+from etaeff._checks.numbers import FloatArray
 from etaeff.theory._adaptive import buffer_shape
 from etaeff.theory._buffer import Filter, buffer_filter, moments, step_weights
 from etaeff.theory._optimizers import Rule

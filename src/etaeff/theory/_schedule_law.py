@@ -8,7 +8,7 @@ updates that ignore the gradient's scale, ν = 0.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import (
+from etaeff._checks.numbers import (
     FloatArray,
     check_shapes,
     count,

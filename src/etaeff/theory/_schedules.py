@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from etaeff._arguments import FloatArray, count, not_negative, one_positive
+from etaeff._checks.numbers import FloatArray, count, not_negative, one_positive
 from etaeff.errors import UnknownNameError, UsageError
 
 SCHEDULES: Final = ("constant", "cosine", "linear", "step")

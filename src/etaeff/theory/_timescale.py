@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import (
+from etaeff._checks.numbers import (
     FloatArray,
     array,
     check_shapes,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, one_fraction, per_step, positive
+from etaeff._checks.numbers import FloatArray, check_shapes, one_fraction, per_step, positive
 from etaeff.errors import UsageError
 from etaeff.theory._optimizers import Rule, rule
 from etaeff.theory._paths import Path, adamw_path, buffer_path, known_path

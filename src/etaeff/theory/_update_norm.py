@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._arguments import FloatArray, check_shapes, positive, result
+from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
 from etaeff.errors import UsageError
 from etaeff.theory._buffer import gradient_weight, step_weights
 from etaeff.theory._memory import memory_of

@@ -7,6 +7,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import counted, number
 from etaeff.report._axes import (
     EFFECTIVE_LABEL,
     ERROR_LABEL,
@@ -21,7 +22,7 @@ from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import FAINT, MARKERS, house_style, wd_colours
-from etaeff.report._words import counted, number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 OTHER_NORMS: Final = ("layer", "weight")
 _RANKS: Final = ("lowest", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")

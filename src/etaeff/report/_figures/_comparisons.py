@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import listed, number
 from etaeff.report._axes import (
     ERROR_LABEL,
     WD_LABEL,
@@ -22,7 +23,7 @@ from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
 from etaeff.report._settings import by_setting, in_order, select
 from etaeff.report._style import BLUE, CATEGORIES, MARKERS, ORANGE, house_style
-from etaeff.report._words import listed, number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 ARMS: Final = {False: ("free", ORANGE, "s"), True: (r"$\|w\|$ = 1", BLUE, "o")}
 GAINS: Final = {"none": "none", "all": "all gains and shifts", "last": "the last gain"}

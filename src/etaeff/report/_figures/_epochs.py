@@ -6,13 +6,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import number
 from etaeff.report._axes import EFFECTIVE_LABEL, key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import grid, one_lr
 from etaeff.report._style import house_style, wd_colours
-from etaeff.report._words import number
 
 QUANTITIES: Final = {"radius": r"radius $\|w\|$", "effective_lr": EFFECTIVE_LABEL}
 

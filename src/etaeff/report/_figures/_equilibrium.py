@@ -9,13 +9,14 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import number
 from etaeff.report._axes import EFFECTIVE_LABEL, legend_above, lr_key, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis, mark, tick_label
 from etaeff.report._settings import by_setting, in_order, noisy
 from etaeff.report._style import INK, MARKERS, house_style, ordered_colours
-from etaeff.report._words import number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 # The product, its name on the axis, and the exponent of η_eff in it that theory gives.
 PRODUCTS: Final = {

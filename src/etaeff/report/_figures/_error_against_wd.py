@@ -7,6 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import listed, number
 from etaeff.report._axes import (
     ERROR_LABEL,
     WD_LABEL,
@@ -22,7 +23,7 @@ from etaeff.report._frames import Frames
 from etaeff.report._scales import ZeroLog
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import MARKERS, house_style, ordered_colours
-from etaeff.report._words import listed, number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 ARMS: Final = {"none": "no normalisation", "batch": "batch normalisation"}
 

@@ -12,13 +12,14 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from etaeff._words import number
 from etaeff.report._axes import ERROR_LABEL, LR_LABEL, WD_LABEL, panels
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_ticks, mark, tick_label
 from etaeff.report._settings import by_setting, grid, in_order
 from etaeff.report._style import ERROR_MAP, house_style
-from etaeff.report._words import number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 # The power of η in the product that fixes the equilibrium: ηλ, but η²λ for Adam with L2.
 POWERS: Final = {"sgd": 1, "adam": 2, "adamw": 1}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 from matplotlib.figure import Figure
 
+from etaeff._words import counted
 from etaeff.report._frames import Frames
 from etaeff.report._style import lay_out, to_png, to_svg
-from etaeff.report._words import counted
 
 
 @dataclass(frozen=True)

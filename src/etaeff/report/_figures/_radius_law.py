@@ -7,13 +7,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import counted, listed, number
 from etaeff.report._axes import key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import grid, noisy
 from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, MARKERS, ORANGE, house_style
-from etaeff.report._words import counted, listed, number
 
 # Final values are means over this last share of the epochs.
 TAIL: Final = 0.1

@@ -7,13 +7,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import number
 from etaeff.report._axes import key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import ZeroLog
 from etaeff.report._settings import select
 from etaeff.report._style import BLUE, ORANGE, house_style
-from etaeff.report._words import number
 
 NORMS: Final = {
     "batch": "batch norm.",

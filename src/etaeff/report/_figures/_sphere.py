@@ -6,6 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from etaeff._words import listed, number
 from etaeff.report._axes import (
     ERROR_LABEL,
     WD_LABEL,
@@ -21,7 +22,7 @@ from etaeff.report._frames import Frames
 from etaeff.report._scales import ZeroLog
 from etaeff.report._settings import by_setting, grid, in_order, one_lr
 from etaeff.report._style import BLUE, GREEN, ORANGE, house_style
-from etaeff.report._words import listed, number, optimizer_name
+from etaeff.report._words import optimizer_name
 
 # Each arm: its legend, colour, marker, and how its line is drawn.
 ARMS: Final[dict[str, tuple[str, str, str, dict[str, Any]]]] = {

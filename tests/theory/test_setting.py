@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etaeff.convert import Setting
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.theory import equilibrium
+from etaeff.theory import Setting, equilibrium
 
 KNOWN = "lr, wd, momentum, dampening, nesterov, betas, alpha, decay, adjust_lr_fn"
 NUMBER = st.floats(1e-300, 1e300)

@@ -1,0 +1,1 @@
+"""What arguments must be, said once for every package: numbers, and tensors."""

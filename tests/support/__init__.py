@@ -1,0 +1,1 @@
+"""What several tests share: simulations, networks, calls, a study in a second."""
