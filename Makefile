@@ -5,6 +5,8 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
+# A process for each core, of neighbouring tests, so that few fixtures are made twice.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help env study test test-long lint format clean
@@ -21,10 +23,10 @@ study: env ## test the paper's claims on embedded data; prints where the report 
 	@$(BIN)/etaeff study run paper --preset quick --out runs/paper
 
 test: lint ## run every check, then all tests but the long ones
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-long: env ## run all tests, those that take over ten seconds too
-	@$(BIN)/python -m pytest -m "long or not long"
+	@$(PYTEST) -m "long or not long"
 
 lint: env ## run the checks alone: ruff, mypy, import-linter
 	@$(BIN)/ruff check
