@@ -13,7 +13,7 @@ import torch
 
 from etaeff.records import Trial
 from etaeff.studies import Dataset, load_dataset
-from etaeff.studies._train import train_stack
+from etaeff.studies.engine._train import train_stack
 
 SIZES = (1, 8, 16, 32, 64)
 STEPS = 180

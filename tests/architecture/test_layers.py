@@ -84,7 +84,7 @@ def test_imports_by_name_are_seen():
     assert loaded_by_name('a = import_extra("plotly.io", "report")') == {"plotly.io"}
     assert loaded_by_name('importlib.import_module("torch")') == {"torch"}
     plots = next(c for c in FORBIDDEN if "plotly" in c["forbidden_modules"])
-    assert is_refused(plots, "etaeff.studies._train", "plotly.io")
+    assert is_refused(plots, "etaeff.studies.engine._train", "plotly.io")
     assert not is_refused(plots, "etaeff.report._figures", "plotly.io")
     assert not is_refused(plots, "etaeff.report", "plotly")
     torch = next(c for c in FORBIDDEN if "torch" in c["forbidden_modules"])

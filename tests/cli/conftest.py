@@ -45,7 +45,7 @@ def tiny(monkeypatch):
     from etaeff.studies import _study
 
     monkeypatch.setitem(_study.PRESETS, "tiny", tiny_study.PRESET)
-    monkeypatch.setattr(_study, "train_all", tiny_study.drawn_train_all)
+    monkeypatch.setattr(_study, "Pool", tiny_study.pool_of(tiny_study.drawn))
     return tiny_study
 
 

@@ -13,11 +13,11 @@ def test_a_report_is_made_again_and_its_path_is_printed(etaeff, tiny, tmp_path):
 
 
 def test_a_study_in_which_everything_diverged_has_a_report(etaeff, tiny, monkeypatch, tmp_path):
-    def train_all(stacks, data, workers):
+    def train(stacks, data, workers):
         for stack in stacks:
             yield stack, tiny.diverged_rows(stack)
 
-    monkeypatch.setattr("etaeff.studies._study.train_all", train_all)
+    monkeypatch.setattr("etaeff.studies._study.Pool", tiny.pool_of(train))
     done = etaeff("study", "run", "paper", "--preset", "tiny", "--out", tmp_path / "a")
     assert done.code == 0
     assert [line.split(": ")[1][:9] for line in done.out.splitlines()[:-1]] == ["undecided"] * 9

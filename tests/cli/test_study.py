@@ -18,15 +18,15 @@ RUN = ("study", "run", "paper", "--preset", "tiny", "--out")
 
 
 def interrupted_after(count, tiny):
-    """In place of `train_all`: Ctrl-C comes while the next stack trains."""
+    """Trains as `drawn` does until Ctrl-C comes while the next stack trains."""
 
-    def train_all(stacks, data, workers):
-        for number, result in enumerate(tiny.drawn_train_all(stacks, data, workers)):
+    def train(stacks, data, workers):
+        for number, result in enumerate(tiny.drawn(stacks, data, workers)):
             if number == count:
                 raise KeyboardInterrupt
             yield result
 
-    return train_all
+    return train
 
 
 # What a run prints
@@ -68,12 +68,12 @@ def test_results_go_to_a_folder_of_the_studys_name(etaeff, tiny, monkeypatch, tm
 def test_options_reach_the_study(etaeff, tiny, monkeypatch, tmp_path):
     seen = {}
 
-    def train_all(stacks, data, workers):
+    def train(stacks, data, workers):
         seen["workers"] = workers
         seen["seeds"] = {trial.seed for stack in stacks for trial in stack}
-        yield from tiny.drawn_train_all(stacks, data, workers)
+        yield from tiny.drawn(stacks, data, workers)
 
-    monkeypatch.setattr(_study, "train_all", train_all)
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(train))
     done = etaeff(*RUN, tmp_path / "a", "--seeds", "3", "--workers", "2", "--data", "digits")
     assert done.code == 0
     assert seen == {"workers": 2, "seeds": {0, 1, 2}}
@@ -91,14 +91,14 @@ def test_a_second_run_trains_nothing_and_prints_the_same_verdicts(etaeff, tiny, 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(etaeff, tiny, monkeypatch, tmp_path):
     out = tmp_path / "a"
-    monkeypatch.setattr(_study, "train_all", interrupted_after(3, tiny))
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(interrupted_after(3, tiny)))
     done = etaeff(*RUN, out, "--quiet")
     assert done.code == 1
     assert done.sentence == (
         f"Interrupted. What finished is kept; go on with: etaeff study resume {out}"
     )
     assert 0 < study_status(out).done < study_status(out).total
-    monkeypatch.setattr(_study, "train_all", tiny.drawn_train_all)
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(tiny.drawn))
     done = etaeff("study", "resume", out, "--quiet")
     assert (done.code, done.out, done.err) == (0, f"{out / 'report.html'}\n", "")
     assert study_status(out).done == study_status(out).total
@@ -106,7 +106,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(etaeff, tiny, monkeypatch
 
 def test_the_command_to_go_on_with_can_be_pasted(etaeff, tiny, monkeypatch, tmp_path):
     out = tmp_path / "my study"
-    monkeypatch.setattr(_study, "train_all", interrupted_after(3, tiny))
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(interrupted_after(3, tiny)))
     command = etaeff(*RUN, out, "--quiet").sentence.partition("go on with: ")[2]
     assert shlex.split(command) == ["etaeff", "study", "resume", str(out)]
 
@@ -202,7 +202,7 @@ def test_the_status_of_a_finished_study(etaeff, tiny, tmp_path):
 
 
 def test_the_status_of_a_stopped_study_says_how_to_go_on(etaeff, tiny, monkeypatch, tmp_path):
-    monkeypatch.setattr(_study, "train_all", interrupted_after(3, tiny))
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(interrupted_after(3, tiny)))
     etaeff(*RUN, tmp_path / "a")
     done = etaeff("study", "status", tmp_path / "a")
     assert done.code == 0
@@ -214,15 +214,15 @@ def test_the_status_of_a_stopped_study_says_how_to_go_on(etaeff, tiny, monkeypat
 def test_the_status_of_a_running_study(etaeff, tiny, monkeypatch, tmp_path, capsys):
     said = []
 
-    def train_all(stacks, data, workers):
+    def train(stacks, data, workers):
         from etaeff.cli.study import _status
 
         capsys.readouterr()
         _status.callback(tmp_path / "a")
         said.append(capsys.readouterr().out)
-        yield from tiny.drawn_train_all(stacks, data, workers)
+        yield from tiny.drawn(stacks, data, workers)
 
-    monkeypatch.setattr(_study, "train_all", train_all)
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(train))
     etaeff(*RUN, tmp_path / "a", "--quiet")
     total = study_status(tmp_path / "a").total
     assert said[0].startswith(f"0 of {total} trials, running.\n")
@@ -284,11 +284,11 @@ def test_another_study_in_the_folder_is_refused(etaeff, tiny, tmp_path):
 def test_a_worker_that_died_is_a_failure(etaeff, tiny, monkeypatch, tmp_path):
     from etaeff.errors import StudyError
 
-    def train_all(stacks, data, workers):
+    def train(stacks, data, workers):
         raise StudyError("A worker process died, perhaps for want of memory.")
         yield
 
-    monkeypatch.setattr(_study, "train_all", train_all)
+    monkeypatch.setattr(_study, "Pool", tiny.pool_of(train))
     done = etaeff(*RUN, tmp_path / "a", "--quiet")
     assert done.code == 1
     assert done.sentence.startswith("A worker process died")

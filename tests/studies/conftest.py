@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from etaeff.studies._results import Results
+from etaeff.studies.judging._results import Results
 
 
 @dataclass

@@ -24,10 +24,10 @@ from etaeff.errors import (
 )
 from etaeff.records import TABLES, StudyStore
 from etaeff.studies import _study, resume_study, run_study, study_status
-from etaeff.studies._claims import needed_trials
-from etaeff.studies._idx import IDX_FILES
 from etaeff.studies._plan import Plan
-from etaeff.studies._stacks import stacks
+from etaeff.studies.data._idx import IDX_FILES
+from etaeff.studies.engine._stacks import stacks
+from etaeff.studies.judging._claims import needed_trials
 from etaeff.studies.papers import van_laarhoven_2017
 
 SCRIPT = Path(tiny_study.__file__)
@@ -88,7 +88,7 @@ def driver(out, point="never 1", *, trainer="drawn", workers=1, **options):
 def tiny(monkeypatch):
     """Puts the tiny preset in, with results that are drawn and not trained."""
     monkeypatch.setitem(_study.PRESETS, "tiny", tiny_study.PRESET)
-    monkeypatch.setattr(_study, "train_all", tiny_study.drawn_train_all)
+    monkeypatch.setattr(_study, "Pool", tiny_study.pool_of(tiny_study.drawn))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def unbroken(tmp_path_factory):
     out = tmp_path_factory.mktemp("unbroken") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(_study.PRESETS, "tiny", tiny_study.PRESET)
-        patch.setattr(_study, "train_all", tiny_study.drawn_train_all)
+        patch.setattr(_study, "Pool", tiny_study.pool_of(tiny_study.drawn))
         run_study("paper", out, preset="tiny")
     return out
 
@@ -179,7 +179,7 @@ def test_the_listener_hears_of_every_stack(tiny, tmp_path):
 def test_running_it_again_adds_nothing(tiny, monkeypatch, tmp_path):
     run_study("paper", tmp_path, preset="tiny")
     before, files = rows(tmp_path), contents(tmp_path)
-    monkeypatch.setattr(_study, "train_all", never)
+    monkeypatch.setattr(_study, "Pool", tiny_study.pool_of(never))
     run_study("paper", tmp_path, preset="tiny")
     resume_study(tmp_path)
     assert rows(tmp_path) == before
@@ -193,7 +193,7 @@ def test_files_that_were_deleted_are_made_again(tiny, monkeypatch, tmp_path):
     before = frames(tmp_path)
     for name in FILES:
         (tmp_path / name).unlink()
-    monkeypatch.setattr(_study, "train_all", never)
+    monkeypatch.setattr(_study, "Pool", tiny_study.pool_of(never))
     resume_study(tmp_path)
     for name, frame in frames(tmp_path).items():
         assert frame.equals(before[name], null_equal=True)

@@ -17,6 +17,7 @@ import numpy as np
 from etaeff.records import EpochRow, LayerRow, OutcomeRow, RescaleRow, StudyStore, TrialResults
 from etaeff.studies import _export, _study
 from etaeff.studies._plan import PRESETS, Preset
+from etaeff.studies.executors._pool import Pool
 
 PRESET = Preset(
     "tiny",
@@ -62,8 +63,18 @@ def diverged_rows(trials):
     )
 
 
-def drawn_train_all(stacks, data, workers):
-    """In place of `train_all`."""
+def pool_of(train):
+    """In place of `Pool`: an executor that has `train`, of stacks, data and workers, do it all."""
+
+    class StandIn(Pool):
+        def train(self, stacks, data):
+            yield from train(stacks, data, min(self.workers, len(stacks)))
+
+    return StandIn
+
+
+def drawn(stacks, data, workers):
+    """Every stack with `drawn_rows`."""
     for stack in stacks:
         yield stack, drawn_rows(stack)
 
@@ -117,7 +128,7 @@ def main(out, workers, trainer, point):
     point = Point(point)
     install(point)
     if trainer == "drawn":
-        _study.train_all = drawn_train_all
+        _study.Pool = pool_of(drawn)
 
     def listener(progress):
         print(progress.done, flush=True)

@@ -8,10 +8,10 @@ import importlib as _importlib
 import typing as _typing
 
 if _typing.TYPE_CHECKING:
-    from etaeff.studies._datasets import Dataset, load_dataset, take
     from etaeff.studies._plan import PRESETS, Preset
     from etaeff.studies._progress import Progress
     from etaeff.studies._study import STUDIES, Status, resume_study, run_study, study_status
+    from etaeff.studies.data._datasets import Dataset, load_dataset, take
 
 __all__ = [
     "PRESETS",
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "_datasets",
-    "load_dataset": "_datasets",
-    "take": "_datasets",
+    "Dataset": "data._datasets",
+    "load_dataset": "data._datasets",
+    "take": "data._datasets",
     "PRESETS": "_plan",
     "Preset": "_plan",
     "Progress": "_progress",

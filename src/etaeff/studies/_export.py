@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from etaeff.records import ClaimRecord, write_atomically
-from etaeff.studies._results import Results
+from etaeff.studies.judging._results import Results
 
 
 def export(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from etaeff.records import Trial, TrialResults
-from etaeff.studies._stacks import work
+from etaeff.studies.engine._stacks import work
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from etaeff.studies._executor import THREADS
+from etaeff.studies.executors._executor import Executor
 
 PACKAGES: Final = ("etaeff", "torch", "numpy", "scipy", "polars")
 
 
-def session(workers: int) -> dict[str, Any]:
-    """Time, versions, threads and machine, as plain JSON values."""
+def session(executor: Executor) -> dict[str, Any]:
+    """Time, executor, versions and machine, as plain JSON values."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "workers": workers,
-        "threads per worker": THREADS,
+        **executor.description,
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",

@@ -23,15 +23,16 @@ from etaeff.errors import (
 )
 from etaeff.records import ClaimRecord, StudyStore, Trial
 from etaeff.studies import _requirements  # noqa: F401 - first, see there
-from etaeff.studies._claims import Claim, needed_trials
-from etaeff.studies._datasets import Dataset, load_dataset, take
-from etaeff.studies._executor import train_all
 from etaeff.studies._export import export
 from etaeff.studies._plan import PRESETS, Plan
 from etaeff.studies._progress import Listener, Reporter
-from etaeff.studies._results import collect
 from etaeff.studies._session import session
-from etaeff.studies._stacks import stacks, work
+from etaeff.studies.data._datasets import Dataset, load_dataset, take
+from etaeff.studies.engine._stacks import stacks, work
+from etaeff.studies.executors._executor import Executor
+from etaeff.studies.executors._pool import Pool
+from etaeff.studies.judging._claims import Claim, needed_trials
+from etaeff.studies.judging._results import collect
 from etaeff.studies.papers import van_laarhoven_2017
 
 STORE: Final = "study.sqlite"
@@ -117,7 +118,7 @@ def run_study(
     specification = _specification(name, plan, dataset, trials)
     where = source if source == "digits" else str(Path(source).resolve())
     with _locked(out), _store(out, specification, trials, where) as store:
-        _train_missing(store, dataset, workers or os.cpu_count() or 1, listener)
+        _train_missing(store, dataset, Pool(workers or os.cpu_count() or 1), listener)
         results = collect(store, dataset.train_x.shape[1:], dataset.classes)
         records = [claim.judge(results) for claim in claims]
         export(out, specification, store.meta("sessions"), results, records)
@@ -242,16 +243,18 @@ def _store(
     return store
 
 
-def _train_missing(store: StudyStore, data: Dataset, workers: int, listener: Listener) -> None:
+def _train_missing(
+    store: StudyStore, data: Dataset, executor: Executor, listener: Listener
+) -> None:
     """Train the stacks of which a trial is missing, and write down that this was done."""
     trials, finished = store.trials, store.finished
     missing = [stack for stack in stacks(trials) if any(t.id not in finished for t in stack)]
     if not missing:
         return
     report = Reporter(trials, finished, store.best(), sum(map(work, missing)), listener)
-    record = session(workers)
+    record = session(executor)
     sessions = store.meta("sessions") or []
-    for stack, results in train_all(missing, data, min(workers, len(missing))):
+    for stack, results in executor.train(missing, data):
         store.add(results)
         report(stack, results)
         done = {"trials": report.done - len(finished), "seconds": report.elapsed}

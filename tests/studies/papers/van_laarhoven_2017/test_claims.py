@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from etaeff.records import DECAYED_GAINS, NORMS, OPTIMIZERS, SCHEDULES
-from etaeff.studies._claims import needed_trials
 from etaeff.studies._plan import PRESETS, Plan
+from etaeff.studies.judging._claims import needed_trials
 from etaeff.studies.papers.van_laarhoven_2017 import claims
 
 QUICK = claims(Plan(PRESETS["quick"], "digits"))

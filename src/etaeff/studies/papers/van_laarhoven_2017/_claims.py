@@ -4,8 +4,9 @@ import math
 from typing import Any, Final, Literal
 
 from etaeff.records import OPTIMIZERS, Trial
-from etaeff.studies._claims import Claim, Part
-from etaeff.studies._measures import (
+from etaeff.studies._plan import Plan, combinations
+from etaeff.studies.judging._claims import Claim, Part
+from etaeff.studies.judging._measures import (
     collapse,
     difference,
     effective_lr_change,
@@ -18,7 +19,6 @@ from etaeff.studies._measures import (
     slope_at_constant_product,
     smallest_output_change,
 )
-from etaeff.studies._plan import Plan, combinations
 from etaeff.studies.papers.van_laarhoven_2017._arms import (
     GRIDS,
     LAYER_SPHERE_LR,

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
-from etaeff.studies._cifar import CIFAR_FILES, JPEG_NOTE
-from etaeff.studies._datasets import load_dataset, take
-from etaeff.studies._idx import IDX_FILES
+from etaeff.studies.data._cifar import CIFAR_FILES, JPEG_NOTE
+from etaeff.studies.data._datasets import load_dataset, take
+from etaeff.studies.data._idx import IDX_FILES
 
 SHARED = Path(
-    os.environ.get("ETAEFF_TEST_DATA", Path(__file__).parents[2].parent / "shared" / "data")
+    os.environ.get("ETAEFF_TEST_DATA", Path(__file__).parents[3].parent / "shared" / "data")
 )
 TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = IDX_FILES
 
@@ -436,6 +436,6 @@ def test_a_file_that_cannot_be_read_is_named(idx, monkeypatch):
 
 
 def test_scikit_learn_is_imported_for_the_digits_only():
-    code = "import etaeff.studies._datasets, sys; print('sklearn' in sys.modules)"
+    code = "import etaeff.studies.data._datasets, sys; print('sklearn' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert ran.stdout == "False\n"

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from etaeff.records import Trial
-from etaeff.studies._architecture import Architecture
-from etaeff.studies._measurement import LayerMeter, output_change
-from etaeff.studies._networks import initial_parameters, logits
+from etaeff.studies.engine._architecture import Architecture
+from etaeff.studies.engine._measurement import LayerMeter, output_change
+from etaeff.studies.engine._networks import initial_parameters, logits
 
 
 def trials(optimizer="sgd", **changes):

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from etaeff.records import Trial
-from etaeff.studies._claims import Claim, Measured, Part, needed_trials
-from etaeff.studies._statistics import Estimate
+from etaeff.studies.judging._claims import Claim, Measured, Part, needed_trials
+from etaeff.studies.judging._statistics import Estimate
 
 
 def trial(**changes):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from etaeff.records import OPTIMIZERS, Trial
-from etaeff.studies._optimizers import RULES, StackedOptimizer
+from etaeff.studies.engine._optimizers import RULES, StackedOptimizer
 
 STEPS = 60
 SHAPES = {

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from etaeff.geometry import angle, norm
 from etaeff.records import Trial
-from etaeff.studies._architecture import Architecture
-from etaeff.studies._networks import logits
-from etaeff.studies._optimizers import RULES
+from etaeff.studies.engine._architecture import Architecture
+from etaeff.studies.engine._networks import logits
+from etaeff.studies.engine._optimizers import RULES
 from etaeff.theory import radius_power
 
 RESCALE_FACTORS = (2.0, 0.5, 1000.0)

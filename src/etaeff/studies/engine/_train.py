@@ -17,22 +17,22 @@ from torch import Tensor
 
 from etaeff.geometry import normalize
 from etaeff.records import EpochRow, LayerRow, OutcomeRow, RescaleRow, Trial, TrialResults
-from etaeff.studies._architecture import Architecture
-from etaeff.studies._datasets import Dataset
-from etaeff.studies._measurement import (
+from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.engine._architecture import Architecture
+from etaeff.studies.engine._measurement import (
     NO_EPS,
     RESCALE_FACTORS,
     LayerMeter,
     output_change,
 )
-from etaeff.studies._networks import (
+from etaeff.studies.engine._networks import (
     EPS,
     Running,
     initial_parameters,
     initial_running,
     logits,
 )
-from etaeff.studies._optimizers import StackedOptimizer
+from etaeff.studies.engine._optimizers import StackedOptimizer
 
 # Measuring a step costs about half as much as taking it; one in six is enough for a mean.
 MEASURE_EVERY = 6

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
-from etaeff.studies._claims import Measure, Measured
-from etaeff.studies._results import Results
-from etaeff.studies._statistics import (
+from etaeff.studies.judging._claims import Measure, Measured
+from etaeff.studies.judging._results import Results
+from etaeff.studies.judging._statistics import (
     Estimate,
     largest_difference,
     power_law,

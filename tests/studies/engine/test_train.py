@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from etaeff.records import Trial
-from etaeff.studies import _train
-from etaeff.studies._datasets import Dataset
-from etaeff.studies._networks import initial_parameters
-from etaeff.studies._optimizers import StackedOptimizer
-from etaeff.studies._train import _Stack, schedule_factor, train_stack, training_labels
+from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.engine import _train
+from etaeff.studies.engine._networks import initial_parameters
+from etaeff.studies.engine._optimizers import StackedOptimizer
+from etaeff.studies.engine._train import _Stack, schedule_factor, train_stack, training_labels
 
 CLASSES, TRAIN, TEST, BATCH, WIDTH = 4, 120, 300, 10, 6
 PER_EPOCH = TRAIN // BATCH

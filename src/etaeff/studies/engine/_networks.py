@@ -17,7 +17,7 @@ from torch import Tensor
 
 from etaeff.layers import batch_norm, layer_norm, weight_norm
 from etaeff.records import Trial
-from etaeff.studies._architecture import STRIDES, Architecture
+from etaeff.studies.engine._architecture import STRIDES, Architecture
 
 Parameters = Mapping[str, Tensor]
 Running = dict[str, tuple[Tensor, Tensor]]

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from etaeff.records import Trial
-from etaeff.studies._architecture import Architecture
-from etaeff.studies._networks import initial_parameters, initial_running, logits
+from etaeff.studies.engine._architecture import Architecture
+from etaeff.studies.engine._networks import initial_parameters, initial_running, logits
 
 EXACT = {"rtol": 1e-11, "atol": 1e-12}
 STACK, EXAMPLES, CLASSES = 3, 6, 5

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from etaeff.records import MOMENTUM, Trial
-from etaeff.studies._architecture import role
+from etaeff.studies.engine._architecture import role
 
 
 class Rule(NamedTuple):

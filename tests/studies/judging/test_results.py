@@ -11,7 +11,7 @@ from etaeff.records import (
     Trial,
     TrialResults,
 )
-from etaeff.studies._results import collect
+from etaeff.studies.judging._results import collect
 
 EPOCHS = 20  # so the last tenth is two epochs
 CLASSES = 4

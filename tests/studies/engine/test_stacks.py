@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etaeff.records import Trial
-from etaeff.studies._stacks import STACK_SIZE, stack_key, stacks, work
+from etaeff.studies.engine._stacks import STACK_SIZE, stack_key, stacks, work
 
 BASE = {"data": "digits", "train_size": 100, "lr": 0.1, "steps": 10, "batch_size": 10}
 # Everything that decides the shape of a computation, or what is computed once for a whole stack.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from etaeff.records import ClaimRecord, Finding, Trial
-from etaeff.studies._results import Results
-from etaeff.studies._statistics import Estimate
+from etaeff.studies.judging._results import Results
+from etaeff.studies.judging._statistics import Estimate
 
 
 class Measured(NamedTuple):

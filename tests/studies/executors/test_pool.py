@@ -12,8 +12,8 @@ import pytest
 
 from etaeff.errors import StudyError
 from etaeff.records import Trial
-from etaeff.studies._datasets import Dataset
-from etaeff.studies._executor import train_all
+from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.executors._pool import Pool
 
 RNG = np.random.default_rng(0)
 DATA = Dataset(
@@ -81,7 +81,7 @@ def test_every_stack_is_trained_once_and_comes_with_its_rows_and_others_are_left
     other.start()
     try:
         wanted = stacks(3)
-        found = list(train_all(wanted, DATA, 1))
+        found = list(Pool(1).train(wanted, DATA))
         assert sorted(stack[0].seed for stack, _ in found) == [0, 2, 4]
         for stack, results in found:
             assert [row.trial for row in results.outcomes] == [trial.id for trial in stack]
@@ -97,7 +97,7 @@ def test_every_stack_is_trained_once_and_comes_with_its_rows_and_others_are_left
 
 
 def test_a_worker_that_dies_is_a_sentence():
-    training = train_all(stacks(40, steps=300), DATA, 1)
+    training = Pool(1).train(stacks(40, steps=300), DATA)
     next(training)
     (worker,) = workers()
     worker.kill()
@@ -110,11 +110,11 @@ def test_a_worker_that_dies_is_a_sentence():
 
 def test_a_worker_that_dies_when_it_starts_is_a_sentence():
     with pytest.raises(StudyError, match="A worker process died"):
-        list(train_all(stacks(1), replace(DATA, note=Deadly()), 1))
+        list(Pool(1).train(stacks(1), replace(DATA, note=Deadly())))
 
 
 def test_workers_end_with_a_caller_that_stops_listening():
-    training = train_all(stacks(40, steps=300), DATA, 1)
+    training = Pool(1).train(stacks(40, steps=300), DATA)
     next(training)
     running = workers()
     assert len(running) == 1
@@ -123,8 +123,7 @@ def test_workers_end_with_a_caller_that_stops_listening():
 
 
 def test_the_driving_process_loads_no_torch():
-    code = (
-        "import etaeff.studies._executor, etaeff.studies._study, sys; print('torch' in sys.modules)"
-    )
+    modules = "etaeff.studies.executors._pool, etaeff.studies._study"
+    code = f"import {modules}, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

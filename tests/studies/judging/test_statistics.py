@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from etaeff.studies._statistics import (
+from etaeff.studies.judging._statistics import (
     Estimate,
     largest_difference,
     power_law,

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from etaeff.records import Trial
-from etaeff.studies._architecture import Architecture, role
+from etaeff.studies.engine._architecture import Architecture, role
 
 
 def architecture(**changes):
@@ -63,7 +63,7 @@ def test_a_name_says_the_role():
 
 def test_shapes_need_no_torch():
     code = (
-        "import etaeff.studies._architecture, etaeff.studies._study, sys; "
+        "import etaeff.studies.engine._architecture, etaeff.studies._study, sys; "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from etaeff.records import Trial, verdict
-from etaeff.studies._measures import (
+from etaeff.studies.judging._measures import (
     collapse,
     difference,
     effective_lr_change,

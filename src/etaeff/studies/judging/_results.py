@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from etaeff.records import TABLES, StudyStore
-from etaeff.studies._architecture import Architecture
+from etaeff.studies.engine._architecture import Architecture
 
 TAIL: Final = 0.1
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etaeff.errors import DataError, UnknownNameError, UsageError, import_extra
-from etaeff.studies._cifar import CIFAR_FILES, CIFAR_FOLDER, cifar_note, find_cifar, read_cifar
-from etaeff.studies._idx import IDX_FILES, Bytes, find_idx, read_idx
+from etaeff.studies.data._cifar import CIFAR_FILES, CIFAR_FOLDER, cifar_note, find_cifar, read_cifar
+from etaeff.studies.data._idx import IDX_FILES, Bytes, find_idx, read_idx
 
 DIGITS_TRAIN: Final = 600  # of 1,797; the rest is for test
 
