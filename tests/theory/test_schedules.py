@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.theory import SCHEDULES, lr_schedule
+from etaeff.theory import MILESTONES, SCHEDULES, lr_schedule
 
 
 def of_torch(make, steps, lr):
@@ -52,6 +52,29 @@ def test_step_falls_where_resnet_does():
     found = lr_schedule("step", lr=1.0, steps=90)
     assert [np.flatnonzero(found < level)[0] for level in (0.5, 0.05)] == [30, 60]
     assert set(found.round(12)) == {1.0, 0.1, 0.01}
+
+
+@pytest.mark.parametrize(
+    ("milestones", "steps", "drops"),
+    [("imagenet", 90, [30, 60]), ("cifar", 64_000, [32_000, 48_000]), ("cifar", 7, [4, 5])],
+)
+def test_the_milestones_of_a_step_schedule_are_named(milestones, steps, drops):
+    found = lr_schedule("step", lr=0.3, steps=steps, milestones=milestones)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR
+    of_steps = of_torch(lambda o: scheduler(o, milestones=drops, gamma=0.1), steps, 0.3)
+    assert found == pytest.approx(of_steps, rel=1e-9)
+
+
+def test_all_milestones_are_tested_and_others_are_refused():
+    assert sorted(MILESTONES) == ["cifar", "imagenet"]
+    with pytest.raises(UnknownNameError, match=r"^Unknown milestones 'half'\. Known: imagenet"):
+        lr_schedule("step", lr=0.1, steps=10, milestones="half")
+
+
+@pytest.mark.parametrize("milestones", MILESTONES)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_shortest_run_begins_at_its_peak(milestones, steps):
+    assert lr_schedule("step", lr=0.1, steps=steps, milestones=milestones)[0] == 0.1
 
 
 @given(

@@ -10,13 +10,14 @@ from etaeff.theory._schedule_law import (
     schedule_law,
     switched_lr,
 )
-from etaeff.theory._schedules import SCHEDULES, lr_schedule
+from etaeff.theory._schedules import MILESTONES, SCHEDULES, lr_schedule
 from etaeff.theory._setting import Setting
 from etaeff.theory._timescale import Timescale, steps_after_drop, timescale
 from etaeff.theory._trajectory import Trajectory, trajectory
 from etaeff.theory._update_norm import update_norm
 
 __all__ = [
+    "MILESTONES",
     "PUBLISHED_SETTINGS",
     "SCHEDULES",
     "Equilibrium",

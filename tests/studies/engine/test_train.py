@@ -12,7 +12,7 @@ from etaeff.studies.data._datasets import Dataset
 from etaeff.studies.engine import _train
 from etaeff.studies.engine._networks import initial_parameters
 from etaeff.studies.engine._optimizers import StackedOptimizer
-from etaeff.studies.engine._train import _Stack, schedule_factor, train_stack, training_labels
+from etaeff.studies.engine._train import _Stack, schedule_factors, train_stack, training_labels
 
 CLASSES, TRAIN, TEST, BATCH, WIDTH = 4, 120, 300, 10, 6
 PER_EPOCH = TRAIN // BATCH
@@ -67,14 +67,14 @@ def train(*trials, data=DATA):
     ],
 )
 def test_a_schedule_is_what_its_name_says(schedule, expected):
-    found = [schedule_factor(schedule, t, 8) for t in range(8)]
+    found = schedule_factors(schedule, 8)
     assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 2000])
 def test_a_schedule_begins_at_one_and_never_rises(steps):
     for schedule in ("constant", "step", "cosine"):
-        factors = [schedule_factor(schedule, t, steps) for t in range(steps)]
+        factors = schedule_factors(schedule, steps)
         assert factors[0] == 1.0
         assert sorted(factors, reverse=True) == factors
         assert min(factors) > 0

@@ -33,10 +33,12 @@ from etaeff.studies.engine._networks import (
     logits,
 )
 from etaeff.studies.engine._optimizers import StackedOptimizer
+from etaeff.theory import lr_schedule
 
 # Measuring a step costs about half as much as taking it; one in six is enough for a mean.
 MEASURE_EVERY = 6
 RESCALE_EXAMPLES = 256
+MILESTONES = "cifar"  # of the step schedule
 
 
 class EpochMeans(NamedTuple):
@@ -51,20 +53,17 @@ class EpochMeans(NamedTuple):
     layers: Mapping[str, list[list[float]]]  # as `LayerMeans`
 
 
-def schedule_factor(schedule: str, step: int, steps: int) -> float:
-    """What the learning rate is multiplied by at `step` of `steps`, counted from 0.
+def schedule_factors(schedule: str, steps: int) -> list[float]:
+    """What the learning rate is multiplied by at each step of a run.
 
     Examples:
-        >>> [schedule_factor("step", t, 8) for t in (0, 4, 6)]
-        [1.0, 0.1, 0.01]
-        >>> round(schedule_factor("cosine", 4, 8), 3)
-        0.5
+        >>> [round(factor, 3) for factor in schedule_factors("cosine", 4)]
+        [1.0, 0.854, 0.5, 0.146]
     """
-    if schedule == "step":
-        return 1.0 if 2 * step < steps else 0.1 if 4 * step < 3 * steps else 0.01
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * step / steps))
-    return 1.0
+    factors: list[float] = lr_schedule(
+        schedule, lr=1.0, steps=steps, milestones=MILESTONES
+    ).tolist()
+    return factors
 
 
 @torch.no_grad()
@@ -106,6 +105,7 @@ class _Stack:
         self.weights = list(self.architecture.weight_shapes)
         self.running: Running = initial_running(self.architecture, len(trials))
         self.optimizer = StackedOptimizer(trials, self.parameters)
+        self.factors = [schedule_factors(trial.schedule, trial.steps) for trial in trials]
         self.meters = {
             name: LayerMeter(trials, self.architecture.block_dims(name)) for name in self.weights
         }
@@ -142,7 +142,7 @@ class _Stack:
 
     def step(self, batch: Tensor, step: int, *, measured: bool = False) -> Tensor:
         """One optimiser step on examples `batch` (T, B); the loss of each trial before it."""
-        factors = [schedule_factor(t.schedule, step, t.steps) for t in self.trials]
+        factors = [of_trial[step] for of_trial in self.factors]
         loss, gradients = self.gradients(self.train_x[batch], self.train_y.gather(1, batch))
         meters = self.meters if measured else {}
         for name, meter in meters.items():
