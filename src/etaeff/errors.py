@@ -5,6 +5,7 @@ The tree::
     EtaeffError                     anything that etaeff refuses; `exit_code` 1
     ├── UsageError (ValueError)     an argument is wrong; `exit_code` 2
     │   ├── UnknownNameError        a name that is not known; lists the known ones
+    │   ├── NoLawError              an optimiser that is known, and of which no law is derived
     │   └── StudyMismatchError      the folder holds the results of another specification
     ├── NumericalError (ArithmeticError)   a weight or gradient is NaN or infinite
     ├── DataError (ValueError)      a data file is missing, truncated or of another format
@@ -52,6 +53,10 @@ Did you mean 'adam'?
         close = get_close_matches(str(name), known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         return f"Unknown {kind} '{name}'. Known: {', '.join(known)}.{hint}"
+
+
+class NoLawError(UsageError):
+    """An optimiser, or an option of one, of which no law is derived; the message says why."""
 
 
 class StudyMismatchError(UsageError):

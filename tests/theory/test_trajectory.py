@@ -298,8 +298,8 @@ def test_a_million_steps_take_about_a_second():
 
 def test_an_unknown_optimizer_lists_the_known_ones():
     with pytest.raises(UnknownNameError) as refused:
-        trajectory("adagrad", lr=0.1, wd=0.1, radius=1.0, steps=3)
-    assert str(refused.value).startswith("Unknown optimizer 'adagrad'. Known: sgd, rmsprop, adam,")
+        trajectory("adagrat", lr=0.1, wd=0.1, radius=1.0, steps=3)
+    assert str(refused.value).startswith("Unknown optimizer 'adagrat'. Known: sgd, rmsprop, adam,")
 
 
 LEFT = (

@@ -10,25 +10,8 @@ import numpy as np
 from etaeff._checks.numbers import one_positive
 from etaeff.errors import UsageError
 from etaeff.theory import Equilibrium, Setting, equilibrium, invariant, radius_power
+from etaeff.theory.settings import optimizer_of
 
-# Learning rates that torch's optimisers start from; Lion's is that of its authors.
-_USUAL_LR: Final = {
-    "sgd": 1e-3,
-    "rmsprop": 1e-2,
-    "adam": 1e-3,
-    "adamw": 1e-3,
-    "lion": 1e-4,
-    "muon": 1e-3,
-    "normalized": 1e-3,
-}
-_MEMORY: Final = {  # the argument that says how long an update is remembered
-    "sgd": "momentum",
-    "rmsprop": "momentum",
-    "adam": "betas",
-    "adamw": "betas",
-    "muon": "momentum",
-    "normalized": "momentum",
-}
 _BETA2S: Final = (0.999, 0.99, 0.95, 0.9)  # of which a slower one may keep the weight waiting
 _MOST_MOMENTUM: Final = 0.9999
 _AT_ONCE: Final = 1e-12  # stands for a half-life of no step at all, which has no logarithm
@@ -173,7 +156,7 @@ class Aim:
 
     def momentum(self, angle: float, half_life: float, notes: list[str]) -> dict[str, Any]:
         """The momentum, or betas, with which the half-life is the source's too."""
-        name = _MEMORY.get(self.optimizer)
+        name = optimizer_of(self.optimizer).memory
         if name is None or name in self.arguments:
             return {}
         if name != "betas":
@@ -250,7 +233,7 @@ def _setting(
 def _lr(target: str, source: Equilibrium, unit: Equilibrium, notes: list[str]) -> float:
     """The rate that puts the radius where the source has it, or else the usual one."""
     if source.radius is None or unit.radius is None:
-        usual = _USUAL_LR[target]
+        usual = optimizer_of(target).usual_lr
         notes.append(
             f"Any lr will do with wd in inverse proportion; lr={usual:g} is usual. Give `lr`, or "
             "what both radii need, to choose it."

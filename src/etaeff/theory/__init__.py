@@ -3,7 +3,6 @@
 from etaeff.theory._effective_lr import effective_lr, radius_power
 from etaeff.theory._equilibrium import Equilibrium, equilibrium
 from etaeff.theory._invariant import Invariant, invariant, usual_decay
-from etaeff.theory._published import PUBLISHED_SETTINGS, PublishedSetting, published_setting
 from etaeff.theory._schedule_law import (
     schedule_drive,
     schedule_from_drive,
@@ -11,10 +10,16 @@ from etaeff.theory._schedule_law import (
     switched_lr,
 )
 from etaeff.theory._schedules import MILESTONES, SCHEDULES, lr_schedule
-from etaeff.theory._setting import Setting
 from etaeff.theory._timescale import Timescale, steps_after_drop, timescale
 from etaeff.theory._trajectory import Trajectory, trajectory
 from etaeff.theory._update_norm import update_norm
+from etaeff.theory.settings import (
+    PUBLISHED_SETTINGS,
+    PublishedSetting,
+    Setting,
+    of_torch,
+    published_setting,
+)
 
 __all__ = [
     "MILESTONES",
@@ -30,6 +35,7 @@ __all__ = [
     "equilibrium",
     "invariant",
     "lr_schedule",
+    "of_torch",
     "published_setting",
     "radius_power",
     "schedule_drive",

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from etaeff._checks.numbers import FloatArray
-from etaeff.theory._optimizers import Rule
+from etaeff.theory.settings._update_rule import UpdateRule
 
 _BISECTIONS: Final = 60  # of an interval of 100 in ln z: down to the last digit
 
@@ -28,7 +28,7 @@ class AdaptiveState(NamedTuple):
     radius: FloatArray
 
 
-def buffer_shape(rule: Rule) -> tuple[FloatArray, FloatArray, FloatArray]:
+def buffer_shape(rule: UpdateRule) -> tuple[FloatArray, FloatArray, FloatArray]:
     """μ, κ and the factor of both in the stationary radius, 1 − μ over κ."""
     if rule.name == "rmsprop":
         mu = rule["momentum"]
@@ -38,7 +38,7 @@ def buffer_shape(rule: Rule) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 def adaptive_state(
-    rule: Rule, *, lr: FloatArray, wd: FloatArray, dim: FloatArray, grad_norm_sq: FloatArray
+    rule: UpdateRule, *, lr: FloatArray, wd: FloatArray, dim: FloatArray, grad_norm_sq: FloatArray
 ) -> AdaptiveState:
     r"""Solve radius and step length together.
 

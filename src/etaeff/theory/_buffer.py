@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from etaeff._checks.numbers import FloatArray
-from etaeff.theory._optimizers import Rule
+from etaeff.theory.settings._update_rule import UpdateRule
 
 
 class StepWeights(NamedTuple):
@@ -55,7 +55,7 @@ class Moments(NamedTuple):
     decorrelation: FloatArray
 
 
-def gradient_weight(rule: Rule) -> FloatArray:
+def gradient_weight(rule: UpdateRule) -> FloatArray:
     """κ of SGD: 1 − dampening, and 1 without momentum, where torch has no buffer to damp."""
     return np.where(rule["momentum"] > 0, 1 - rule["dampening"], 1.0)
 
@@ -67,7 +67,7 @@ def step_weights(momentum: FloatArray, kappa: FloatArray, *, nesterov: bool) -> 
     return StepWeights(kappa, momentum)
 
 
-def buffer_filter(rule: Rule, x: FloatArray, *, kappa: FloatArray) -> Filter:
+def buffer_filter(rule: UpdateRule, x: FloatArray, *, kappa: FloatArray) -> Filter:
     """The process that w follows under `rule` at x = ηλ, the noise held at its level.
 
     Args:

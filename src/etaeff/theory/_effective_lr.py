@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
-from etaeff.theory._optimizers import family
+from etaeff.theory.settings._registry import optimizer_of
 
 
 def radius_power(optimizer: str) -> int:
@@ -21,7 +21,7 @@ def radius_power(optimizer: str) -> int:
         >>> radius_power("sgd"), radius_power("adam")
         (2, 1)
     """
-    return family(optimizer).radius_power
+    return optimizer_of(optimizer).radius_power
 
 
 def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatArray:

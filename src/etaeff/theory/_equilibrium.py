@@ -12,12 +12,12 @@ from etaeff.theory._adaptive import adaptive_state, buffer_shape
 from etaeff.theory._buffer import buffer_filter, gradient_weight, is_stationary, moments
 from etaeff.theory._memory import memory_of
 from etaeff.theory._memory import moments as memory_moments
-from etaeff.theory._optimizers import Rule, rule
 from etaeff.theory._relaxation import (
     half_life_of_adaptive,
     half_life_of_buffer,
     half_life_of_known_updates,
 )
+from etaeff.theory.settings._update_rule import UpdateRule, rule_of
 
 _SLOW, _FAST = 0.01, 0.5  # 1 − cosine of 8.1° and of 60°
 _NO_DECAY = " Without decay the norm only grows, and there is no equilibrium."
@@ -143,10 +143,10 @@ def equilibrium(
         first order. Nesterov, dampening, RMSProp, Adam with L2, finite β₂ and x, and Muon's
         dependence on the matrix's shape are derived in `docs/theory.md`.
     """
-    chosen = rule(
+    chosen = rule_of(
         optimizer,
-        decay,
         {
+            "decay": decay,
             "momentum": momentum,
             "dampening": dampening,
             "nesterov": nesterov,
@@ -175,7 +175,9 @@ def equilibrium(
     return replace(found, **spread)
 
 
-def _of_sgd(chosen: Rule, eta: FloatArray, x: FloatArray, g: FloatArray | None) -> Equilibrium:
+def _of_sgd(
+    chosen: UpdateRule, eta: FloatArray, x: FloatArray, g: FloatArray | None
+) -> Equilibrium:
     """SGD with and without momentum, L2 or decoupled: an ARMA(2, 1) process."""
     kappa = gradient_weight(chosen)
     process = buffer_filter(chosen, x, kappa=kappa)
@@ -198,7 +200,7 @@ def _of_sgd(chosen: Rule, eta: FloatArray, x: FloatArray, g: FloatArray | None) 
 
 
 def _of_known_updates(
-    chosen: Rule, eta: FloatArray, x: FloatArray, entries: FloatArray | None
+    chosen: UpdateRule, eta: FloatArray, x: FloatArray, entries: FloatArray | None
 ) -> Equilibrium:
     """Decoupled decay of updates whose size does not depend on the gradient's."""
     memory = memory_of(chosen)
@@ -231,7 +233,7 @@ def _of_known_updates(
 
 
 def _of_adaptive(
-    chosen: Rule,
+    chosen: UpdateRule,
     eta: FloatArray,
     lam: FloatArray,
     entries: FloatArray | None,
@@ -251,7 +253,7 @@ def _of_adaptive(
 
 
 def _assemble(
-    chosen: Rule,
+    chosen: UpdateRule,
     eta: FloatArray,
     radius: FloatArray | None,
     decorrelation: FloatArray,
@@ -268,7 +270,7 @@ def _assemble(
     rate = None
     if radius is not None:
         radius = result("radius", np.asarray(radius))
-        rate = np.exp(np.log(eta) - chosen.family.radius_power * np.log(radius))
+        rate = np.exp(np.log(eta) - chosen.optimizer.radius_power * np.log(radius))
         rate = result("effective learning rate", np.asarray(rate))
     half_chord = np.sqrt(np.minimum(decorrelation / 2, 1))  # of the unit circle; exact for small
     turn = float(np.max(decorrelation))
@@ -287,7 +289,7 @@ def _missing(name: str) -> str:
     return f"`radius` and `effective_lr` need `{name}`."
 
 
-def _shape(chosen: Rule, **arrays: FloatArray | None) -> tuple[int, ...]:
+def _shape(chosen: UpdateRule, **arrays: FloatArray | None) -> tuple[int, ...]:
     """The shape that all inputs broadcast to."""
     own: dict[str, Any] = dict(chosen.arguments)
     if "betas" in own:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
-from etaeff.theory._optimizers import family, rule
+from etaeff.theory.settings._registry import optimizer_of
+from etaeff.theory.settings._update_rule import rule_of
 
 
 class Invariant(NamedTuple):
@@ -57,9 +58,8 @@ def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
         Li & Arora 2020 and Wan et al. 2020 for SGD; Kosson et al. 2024 for AdamW; for Adam with
         L2, `docs/theory.md`.
     """
-    chosen = rule(optimizer, decay, {})
-    divides_out = chosen.decay == "l2" and chosen.family.radius_power == 1
-    return Invariant(2 if divides_out else 1)
+    chosen = rule_of(optimizer, {"decay": decay})
+    return Invariant(chosen.law.lr_power)
 
 
 def usual_decay(optimizer: str) -> str:
@@ -75,4 +75,4 @@ def usual_decay(optimizer: str) -> str:
         >>> usual_decay("adam"), usual_decay("adamw")
         ('l2', 'decoupled')
     """
-    return family(optimizer).decays[0]
+    return optimizer_of(optimizer).usual_decay

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from etaeff._checks.numbers import FloatArray, count
 from etaeff.errors import UsageError
 from etaeff.theory._buffer import Moments
-from etaeff.theory._optimizers import Rule
+from etaeff.theory.settings._update_rule import UpdateRule
 
 _ARCSINE_TERMS: Final = 1024  # beyond them 2e-5 of the sum at most, where beta1 nears beta2
 _JACOBI_SIZE: Final = 256  # resolves singular values of a hundredth of the largest
@@ -40,7 +40,7 @@ class Memory(NamedTuple):
     decays: FloatArray
 
 
-def memory_of(rule: Rule) -> Memory:
+def memory_of(rule: UpdateRule) -> Memory:
     """The memory of the update of `rule`, per entry for all but Muon and normalised gradients."""
     return {
         "adam": _adam,
@@ -69,7 +69,7 @@ def moments(x: FloatArray, memory: Memory) -> Moments:
     return Moments((1 + 2 * a * t) / (x * (2 - x)), x * (1 - x * t) / (1 + 2 * a * t))
 
 
-def _adam(rule: Rule) -> Memory:
+def _adam(rule: UpdateRule) -> Memory:
     r"""Adam: an average of gradients over the root of an average of their squares.
 
     With the second moment at its mean, U² = (1 − β₁)/(1 + β₁) an entry and ρ_k = β₁^k. A finite
@@ -88,14 +88,14 @@ def _adam(rule: Rule) -> Memory:
     return Memory(np.asarray(size), _stack(first / total, second / total) * decays, decays)
 
 
-def _rmsprop(rule: Rule) -> Memory:
+def _rmsprop(rule: UpdateRule) -> Memory:
     """RMSProp: its buffer adds up gradients that were divided by their root mean square."""
     mu, alpha = rule["momentum"], rule["alpha"]
     size = sum(second_moment_noise(np.zeros(()), alpha)) / (1 - mu**2)
     return Memory(np.asarray(size), _stack(mu), _stack(mu))
 
 
-def _lion(rule: Rule) -> Memory:
+def _lion(rule: UpdateRule) -> Memory:
     r"""Lion: the sign of a mixture of the gradient and its average.
 
     The mixture's autocorrelations shrink by β₂ a step, and two normal numbers of correlation ρ
@@ -109,7 +109,7 @@ def _lion(rule: Rule) -> Memory:
     return Memory(np.ones(()), 2 / np.pi * taylor * _odd_powers(first, n), _odd_powers(beta2, n))
 
 
-def _muon(rule: Rule) -> Memory:
+def _muon(rule: UpdateRule) -> Memory:
     r"""Muon: the polar factor of the averaged gradient, as Newton-Schulz steps find it.
 
     A function f of the singular values of a large normal matrix, seen again when the matrix has
@@ -130,7 +130,7 @@ def _muon(rule: Rule) -> Memory:
     )
 
 
-def _normalized(rule: Rule) -> Memory:
+def _normalized(rule: UpdateRule) -> Memory:
     """The averaged gradient over its norm: of norm 1, and it remembers as the average does."""
     return Memory(np.ones(()), _stack(rule["momentum"]), _stack(rule["momentum"]))
 

@@ -14,7 +14,7 @@ from etaeff._checks.numbers import FloatArray
 from etaeff.theory._adaptive import buffer_shape
 from etaeff.theory._buffer import gradient_weight
 from etaeff.theory._memory import Memory, memory_of, second_moment_noise
-from etaeff.theory._optimizers import Rule
+from etaeff.theory.settings._update_rule import UpdateRule
 
 _CHUNK: Final = 65_536  # steps whose coefficients are held as Python numbers at a time
 _PARTS: Final = 3  # of an update's memory that are followed one by one
@@ -28,7 +28,7 @@ class Path(NamedTuple):
 
 
 def buffer_path(
-    rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, *, g: float, dim: float = 1.0
+    rule: UpdateRule, eta: FloatArray, lam: FloatArray, radius: float, *, g: float, dim: float = 1.0
 ) -> Path:
     """SGD, RMSProp and Adam with L2: R, M, V of weight and buffer, and the second moment.
 
@@ -74,7 +74,9 @@ def buffer_path(
     return Path(radius_sq, _angle(radius_sq[:-1], kept * radius_sq[:-1], step, inner, size_sq))
 
 
-def adamw_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim: float) -> Path:
+def adamw_path(
+    rule: UpdateRule, eta: FloatArray, lam: FloatArray, radius: float, dim: float
+) -> Path:
     """Adam with decoupled decay: its update as the sum of two, each with a memory of its own.
 
     The second moment follows the radius with its lag, and its fluctuation is in the two parts,
@@ -111,7 +113,9 @@ def adamw_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim:
     return Path(radius_sq, _angle(radius_sq[:-1], a * radius_sq[:-1], step, inner, size_sq))
 
 
-def known_path(rule: Rule, eta: FloatArray, lam: FloatArray, radius: float, dim: float) -> Path:
+def known_path(
+    rule: UpdateRule, eta: FloatArray, lam: FloatArray, radius: float, dim: float
+) -> Path:
     """Lion, Muon, normalised gradients: the update's size is known, and w remembers it."""
     memory = memory_of(rule)
     assert memory.norm_sq is not None
@@ -138,7 +142,7 @@ def _linear(start: float, factors: FloatArray, terms: FloatArray) -> FloatArray:
     return np.array(seen)
 
 
-def _decay(rule: Rule, eta: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _decay(rule: UpdateRule, eta: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
     """What w is multiplied by in a step, and the λ inside the gradient."""
     if rule.decay == "l2":
         return np.ones(len(eta)), lam
@@ -153,7 +157,7 @@ def _angle(
     return np.asarray(np.arctan2(h * across, kept - h * along))
 
 
-def _constants(rule: Rule) -> tuple[float, float, float]:
+def _constants(rule: UpdateRule) -> tuple[float, float, float]:
     """μ and κ of the buffer, and the smoothing constant of the second moment."""
     if rule.name == "sgd":
         return float(rule["momentum"]), float(gradient_weight(rule)), 0.0
@@ -162,7 +166,7 @@ def _constants(rule: Rule) -> tuple[float, float, float]:
     return float(mu), float(kappa), float(smoothing)
 
 
-def _corrected(rule: Rule, eta: FloatArray) -> FloatArray:
+def _corrected(rule: UpdateRule, eta: FloatArray) -> FloatArray:
     """The rate of each step, with Adam's corrections for the empty start of its averages."""
     if rule.name not in ("adam", "adamw"):
         return eta
@@ -171,7 +175,7 @@ def _corrected(rule: Rule, eta: FloatArray) -> FloatArray:
     return np.asarray(eta * np.sqrt(1 - beta2**steps) / (1 - beta1**steps))
 
 
-def _thinning(rule: Rule) -> float:
+def _thinning(rule: UpdateRule) -> float:
     """What a second moment that fluctuates leaves of the noise in RMSProp's decoupled updates."""
     if rule.name == "rmsprop" and rule.decay == "decoupled":
         return float(sum(second_moment_noise(np.zeros(()), rule["alpha"])))

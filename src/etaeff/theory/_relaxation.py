@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from etaeff._checks.numbers import FloatArray
 from etaeff.theory._adaptive import buffer_shape
 from etaeff.theory._buffer import Filter, buffer_filter, moments, step_weights
-from etaeff.theory._optimizers import Rule
+from etaeff.theory.settings._update_rule import UpdateRule
 
 _SLOW: Final = 1e-8  # below this drift the limit is better than eigenvalues near 1
 _COMPLEX_STEP: Final = 1e-30
@@ -39,7 +39,7 @@ def half_life_of_known_updates(x: FloatArray) -> FloatArray:
         return np.asarray(-np.log(2) / (2 * np.log1p(-np.minimum(x, 2 - x))))  # of |1 − x|
 
 
-def half_life_of_buffer(rule: Rule, x: FloatArray, kappa: FloatArray) -> FloatArray:
+def half_life_of_buffer(rule: UpdateRule, x: FloatArray, kappa: FloatArray) -> FloatArray:
     """Half-life of ‖w‖² under SGD; for small x it is ln 2 over 4x, times 1 − μ with L2."""
     process = buffer_filter(rule, x, kappa=kappa)
     noise = 1 / moments(process).variance  # so that the radius is 1
@@ -56,7 +56,7 @@ def half_life_of_buffer(rule: Rule, x: FloatArray, kappa: FloatArray) -> FloatAr
     return _half_life(jacobian, 4 * process.one_minus / (1 - process.det))
 
 
-def half_life_of_adaptive(rule: Rule, x: FloatArray) -> FloatArray:
+def half_life_of_adaptive(rule: UpdateRule, x: FloatArray) -> FloatArray:
     """Half-life of ‖w‖² under Adam and RMSProp, whose second moment remembers older radii.
 
     Where it keeps up, and x is small, that is ln 2 over 3x with L2 and over 2x with decoupled

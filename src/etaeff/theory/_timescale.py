@@ -17,7 +17,7 @@ from etaeff._checks.numbers import (
 from etaeff.errors import UsageError
 from etaeff.theory._buffer import Filter, buffer_filter, gradient_weight
 from etaeff.theory._equilibrium import equilibrium
-from etaeff.theory._optimizers import rule
+from etaeff.theory.settings._update_rule import rule_of
 
 _SETTLED: Final = 0.05  # share of the first deviation of ‖w‖² that may be left
 
@@ -138,7 +138,7 @@ def steps_after_drop(
         Wan et al., "Spherical Motion Dynamics", 2020, Corollary 3.1, for the wait; the bound here
         follows from the powers of η in the radius.
     """
-    chosen = rule(optimizer, arguments.pop("decay", None), arguments)
+    chosen = rule_of(optimizer, arguments)
     if chosen.decay == "l2" and chosen.name != "sgd":
         raise UsageError(f"The wait after a drop is not derived for `{optimizer}` with L2.")
     x = product(positive("lr", lr), positive("wd", wd))

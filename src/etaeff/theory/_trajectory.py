@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, one_fraction, per_step, positive
 from etaeff.errors import UsageError
-from etaeff.theory._optimizers import Rule, rule
 from etaeff.theory._paths import Path, adamw_path, buffer_path, known_path
+from etaeff.theory.settings._update_rule import UpdateRule, rule_of
 
 _LEFT_FLOAT64: Final = (
     "The radius leaves what float64 can hold on the way: the decay or the first steps are too "
@@ -100,10 +100,10 @@ def trajectory(
     References:
         Wan et al., "Spherical Motion Dynamics", 2020, for SGD; `docs/theory.md` for the rest.
     """
-    chosen = rule(
+    chosen = rule_of(
         optimizer,
-        decay,
         {
+            "decay": decay,
             "momentum": momentum,
             "dampening": dampening,
             "nesterov": nesterov,
@@ -134,13 +134,13 @@ def trajectory(
     eta = eta.reshape(-1, *[1] * len(blocks))
     found = np.sqrt(radius_sq)
     with np.errstate(all="ignore"):
-        rate = eta / found[:-1] ** chosen.family.radius_power
+        rate = eta / found[:-1] ** chosen.optimizer.radius_power
     _check_path(found, angle, rate)
     return Trajectory(found, angle, rate)
 
 
 def _path(
-    chosen: Rule, eta: FloatArray, lam: FloatArray, radius: float, inputs: dict[str, float]
+    chosen: UpdateRule, eta: FloatArray, lam: FloatArray, radius: float, inputs: dict[str, float]
 ) -> Path:
     """The run of one block."""
     dim, g = inputs.get("dim", 1.0), inputs.get("grad_norm_sq", 1.0)
@@ -155,7 +155,7 @@ def _path(
         raise UsageError(_LEFT_FLOAT64) from None
 
 
-def _check_single(chosen: Rule) -> None:
+def _check_single(chosen: UpdateRule) -> None:
     """Refuse arrays of what must be one number for the whole run."""
     for name, value in chosen.arguments.items():
         if name in ("momentum", "dampening", "alpha"):
@@ -165,12 +165,12 @@ def _check_single(chosen: Rule) -> None:
             one_fraction("betas[1]", value[1])
 
 
-def _divides_decay(chosen: Rule) -> bool:
+def _divides_decay(chosen: UpdateRule) -> bool:
     """Whether λw is divided with the gradient, so that ηλ is not what it takes from w."""
     return chosen.decay == "l2" and chosen.name != "sgd"
 
 
-def _needs(chosen: Rule) -> tuple[str, ...]:
+def _needs(chosen: UpdateRule) -> tuple[str, ...]:
     """The inputs without which the run of this optimiser cannot be told."""
     if chosen.name == "muon" and chosen["shape"] is None:
         raise UsageError("`shape`, (rows, columns) of the matrix, is needed for the run of Muon.")
@@ -181,7 +181,7 @@ def _needs(chosen: Rule) -> tuple[str, ...]:
     return ("dim", "grad_norm_sq") if _divides_decay(chosen) else ("dim",)
 
 
-def _needed(chosen: Rule, name: str, value: ArrayLike | None) -> ArrayLike:
+def _needed(chosen: UpdateRule, name: str, value: ArrayLike | None) -> ArrayLike:
     if value is None:
         raise UsageError(f"`{name}` is needed for the run of `{chosen.name}`.")
     return value

@@ -7,7 +7,7 @@ from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
 from etaeff.errors import UsageError
 from etaeff.theory._buffer import gradient_weight, step_weights
 from etaeff.theory._memory import memory_of
-from etaeff.theory._optimizers import rule
+from etaeff.theory.settings._update_rule import rule_of
 
 
 def update_norm(
@@ -58,7 +58,7 @@ def update_norm(
     """
     own = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "betas": betas}
     own |= {"alpha": alpha, "shape": shape, "adjust_lr_fn": adjust_lr_fn}
-    chosen = rule(optimizer, None, own)
+    chosen = rule_of(optimizer, own)
     if chosen.name == "sgd":
         mu, kappa = chosen["momentum"], gradient_weight(chosen)
         e, f = step_weights(mu, kappa, nesterov=chosen["nesterov"])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from etaeff.errors import UnknownNameError, UsageError
+from etaeff.theory.settings._arguments import read, written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class Setting:
                 raise UnknownNameError("part of a setting", name, known)
             if name in values:
                 raise UsageError(f"`{name}` stands twice in the setting {text!r}.")
-            values[name] = _read(name, value)
+            values[name] = read(name, value)
         missing = [name for name in ("lr", "wd") if name not in values]
         if missing:
             raise UsageError(f"The setting {text!r} says no {' and no '.join(missing)}.")
@@ -80,28 +81,5 @@ class Setting:
 
     def __str__(self) -> str:
         """The setting on one line, as `parse` reads it."""
-        parts = [f"{name}={_written(value)}" for name, value in self.arguments().items()]
+        parts = [f"{name}={written(value)}" for name, value in self.arguments().items()]
         return " ".join([self.optimizer, *parts])
-
-
-def _read(name: str, value: str) -> Any:
-    try:
-        if name == "nesterov":
-            return {"true": True, "false": False}[value.lower()]
-        if name in ("decay", "adjust_lr_fn"):
-            return value
-        if name == "betas":
-            first, second = value.split(",")
-            return (float(first), float(second))
-        return float(value)
-    except (KeyError, ValueError):
-        form = {"nesterov": "true or false", "betas": "two numbers with a comma between"}
-        raise UsageError(f"`{name}` must be {form.get(name, 'a number')}, got {value!r}.") from None
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(map(_written, value))
-    return value if isinstance(value, str) else repr(float(value)).removesuffix(".0")
