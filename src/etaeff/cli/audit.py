@@ -3,21 +3,16 @@
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from etaeff.cli._inputs import asked, check_file, made, read
-from etaeff.cli._rules import check, failures
+from etaeff.cli._audited import audited, check_options
+from etaeff.cli._files import check_page, write_page
+from etaeff.cli._rules import failures
 from etaeff.cli._tables import as_json
-from etaeff.cli._target import TRANSFORMERS, importable, load, split
-from etaeff.errors import EtaeffError, UsageError, told
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from etaeff.symmetry import Audit
 
 
 @click.command("audit", short_help="Find what scaling a model does not see. Runs its code.")
@@ -87,118 +82,27 @@ def command(*, html: Path | None, in_json: bool, **options: Any) -> int:
 
 
 def run(options: Mapping[str, Any], *, html: Path | None, in_json: bool) -> int:
-    """Load the model, audit it, write and print what is found, and judge it.
+    """Load the model, audit it, write and print the audit, and judge it.
 
     Args:
         options: What was typed, by name.
         html: Where to write a page.
         in_json: Print JSON.
     """
-    _check(options, html)
-    target = options["target"]
-    click.echo(f"Auditing imports and runs the code of '{target}'.", err=True)
+    check_options(options)
+    check_page(html)
+    click.echo(f"Auditing imports and runs the code of '{options['target']}'.", err=True)
     # What the model's code prints must not meet the JSON.
     with redirect_stdout(sys.stderr):
-        audit = _audited(target, options)
+        audit = audited(options)
     values = audit.to_dict()
     broken = failures(values, options["rules"], options["decayed"])
-    if html is not None:
-        _write_page(html, values)
+    write_page(html, values)
     if in_json:
-        failed = [{"rule": f.rule, "sentence": f.sentence, "names": f.names} for f in broken]
         page = None if html is None else str(html)
-        click.echo(as_json({**values, "failed": failed, "html": page}))
+        click.echo(as_json({**values, "failed": list(map(asdict, broken)), "html": page}))
     else:
-        click.echo(str(audit))
-        if html is not None:
-            click.echo(f"\nPage: {html}")
+        click.echo(str(audit) if html is None else f"{audit}\n\nPage: {html}")
     for failure in broken:
         click.echo(f"etaeff: --fail-on {failure.rule}: {failure.sentence}", err=True)
     return 1 if broken else 0
-
-
-def _check(options: Mapping[str, Any], html: Path | None) -> None:
-    """Refuse before anything is loaded what can be refused."""
-    where, _ = split(options["target"])
-    check(options["rules"], options["decayed"])
-    _check_inputs(options)
-    if options["config"] is not None and where != TRANSFORMERS:
-        raise UsageError(
-            f"`--config` goes with '{TRANSFORMERS}:Class' only; got '{options['target']}'."
-        )
-    if options["proof_only"] and options["discover"]:
-        raise UsageError("`--discover` measures, and `--proof-only` measures nothing: give one.")
-    if html is not None:
-        from etaeff.report import check_extras
-
-        check_extras(["jinja2"])
-        if not html.parent.is_dir() or html.is_dir():
-            raise UsageError(f"`--html {html}` must be a file in a folder that exists.")
-
-
-def _check_inputs(options: Mapping[str, Any]) -> None:
-    tensors, file, vocab = (
-        asked(options["inputs"], options["ids"]),
-        options["args"],
-        options["vocab"],
-    )
-    if file is not None and tensors:
-        raise UsageError(
-            "`--args` stands in place of `--input` and `--ids`: give one or the other."
-        )
-    if file is not None:
-        check_file(file)
-    elif not tensors:
-        raise UsageError(
-            "A model is traced on inputs: give `--input`, `--ids` or `--args`, a small batch of "
-            "real size."
-        )
-    if vocab is not None and not options["ids"]:
-        raise UsageError("`--vocab` goes with `--ids` only.")
-    if vocab is not None and vocab < 1:
-        raise UsageError(f"`--vocab` must be at least 1, got {vocab}.")
-
-
-def _audited(target: str, options: Mapping[str, Any]) -> "Audit":
-    import torch
-
-    torch.manual_seed(options["seed"])
-    with importable(target) as last:
-        model = load(target, options["config"], meta=options["proof_only"])
-        last()
-        if options["args"] is not None:
-            args, kwargs = read(options["args"], model)
-        else:
-            args, kwargs = made(asked(options["inputs"], options["ids"]), options["vocab"], model)
-        return _of(model, args, kwargs, options)
-
-
-def _of(
-    model: "nn.Module", args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
-) -> "Audit":
-    from etaeff.symmetry import audit
-
-    try:
-        return audit(
-            model,
-            args,
-            kwargs,
-            measure=False if options["proof_only"] else None,
-            discover=options["discover"],
-            training=not options["eval_mode"],
-            seed=options["seed"],
-        )
-    except EtaeffError:
-        raise
-    except Exception as error:  # a kind of model that nobody has thought of
-        target = options["target"]
-        raise EtaeffError(f"'{target}' could not be audited: {told(error)}.") from error
-
-
-def _write_page(html: Path, values: Mapping[str, Any]) -> None:
-    from etaeff.report import write_audit
-
-    try:
-        write_audit(html, values)
-    except OSError as error:
-        raise UsageError(f"`--html {html}` cannot be written: {error.strerror}.") from None

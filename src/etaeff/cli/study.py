@@ -1,10 +1,11 @@
 """`etaeff study`: run the study of a paper's claims, go on with one, look at one."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from etaeff.cli._study_run import resume_command, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +93,7 @@ def _status(folder: Path) -> int:
             f"on {session['workers']} workers"
         )
     if state == "stopped":
-        click.echo(f"Go on with: {_resume_command(folder)}")
+        click.echo(f"Go on with: {resume_command(folder)}")
     return 0
 
 
@@ -107,49 +108,3 @@ def _list() -> int:
         data = preset.data or "give --data"
         click.echo(f"  --preset {preset.name}: {preset.network}, {data}, {preset.seeds} seeds")
     return 0
-
-
-def run(
-    study: "Callable[[Callable[[Progress], None]], Sequence[ClaimRecord]]",
-    folder: Path,
-    *,
-    quiet: bool,
-) -> int:
-    """Run `study` with its progress shown, then write and announce the report.
-
-    Args:
-        study: Takes a listener for the progress and returns the judged claims.
-        folder: Where the study keeps its results.
-        quiet: Print the path of the report alone.
-    """
-    from rich.console import Console
-
-    from etaeff.cli._progress import shown_progress
-    from etaeff.errors import StudyError
-    from etaeff.report import check_extras, write_report
-
-    check_extras()
-    try:
-        with shown_progress(Console(stderr=True), quiet=quiet) as listener:
-            claims = study(listener)
-        report = write_report(folder)
-    except KeyboardInterrupt:
-        raise StudyError(
-            f"Interrupted. What finished is kept; go on with: {_resume_command(folder)}"
-        ) from None
-    if quiet:
-        click.echo(report)
-        return 0
-    for claim in claims:
-        held = sum(finding.verdict == "holds" for finding in claim.findings)
-        click.echo(
-            f"{claim.number}. {claim.title}: {claim.verdict} "
-            f"({held} of {len(claim.findings)} parts hold)"
-        )
-    click.echo(f"Report: {report}")
-    return 0
-
-
-def _resume_command(folder: Path) -> str:
-    """What to type, as a shell reads it."""
-    return shlex.join(["etaeff", "study", "resume", str(folder)])

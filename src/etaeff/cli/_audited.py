@@ -1,0 +1,75 @@
+"""From what was typed after `etaeff audit` to the audit."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from etaeff.cli._inputs import check_inputs, loaded, sampled, tensor_specs
+from etaeff.cli._rules import check
+from etaeff.cli._target import TRANSFORMERS, importable, load, split
+from etaeff.errors import EtaeffError, UsageError, told
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from etaeff.symmetry import Audit
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse before anything is loaded what can be refused.
+
+    Args:
+        options: What was typed, by name.
+    """
+    where, _ = split(options["target"])
+    check(options["rules"], options["decayed"])
+    specs = tensor_specs(options["inputs"], options["ids"])
+    check_inputs(specs, options["args"], options["vocab"])
+    if options["config"] is not None and where != TRANSFORMERS:
+        raise UsageError(
+            f"`--config` goes with '{TRANSFORMERS}:Class' only; got '{options['target']}'."
+        )
+    if options["proof_only"] and options["discover"]:
+        raise UsageError("`--discover` measures, and `--proof-only` measures nothing: give one.")
+
+
+def audited(options: Mapping[str, Any]) -> "Audit":
+    """The audit of the model that was named, on its inputs; runs the model's code.
+
+    Args:
+        options: What was typed, by name.
+    """
+    import torch
+
+    torch.manual_seed(options["seed"])
+    with importable(options["target"]) as last:
+        model = load(options["target"], options["config"], meta=options["proof_only"])
+        last()
+        if options["args"] is not None:
+            args, kwargs = loaded(options["args"], model)
+        else:
+            specs = tensor_specs(options["inputs"], options["ids"])
+            args, kwargs = sampled(specs, options["vocab"], model)
+        return _audit(model, args, kwargs, options)
+
+
+def _audit(
+    model: "nn.Module", args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
+) -> "Audit":
+    """`etaeff.audit` as the options have it, with whatever it raises as a sentence."""
+    from etaeff.symmetry import audit
+
+    try:
+        return audit(
+            model,
+            args,
+            kwargs,
+            measure=False if options["proof_only"] else None,
+            discover=options["discover"],
+            training=not options["eval_mode"],
+            seed=options["seed"],
+        )
+    except EtaeffError:
+        raise
+    except Exception as error:  # a kind of model that nobody has thought of
+        target = options["target"]
+        raise EtaeffError(f"'{target}' could not be audited: {told(error)}.") from error
