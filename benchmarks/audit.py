@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "symmetry"))
 from zoo import CASES, HUGGING_FACE, Case, exponents
 
 from etaeff.symmetry import audit
-from etaeff.symmetry._basis import Span
+from etaeff.symmetry._proof._basis import Span
 
 COSINE = 0.01
 NO_WEIGHTS = ("norm", "ln", "bn", "embed", "wte", "wpe", "token", "position", "head", "classifier",

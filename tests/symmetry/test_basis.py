@@ -5,8 +5,8 @@ import sympy
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from etaeff.symmetry._basis import Span, homogeneous, independent, readable
-from etaeff.symmetry._nullspace import null_space
+from etaeff.symmetry._proof._basis import Span, homogeneous, independent, readable
+from etaeff.symmetry._proof._nullspace import null_space
 
 WIDTH = 5
 vectors = st.dictionaries(

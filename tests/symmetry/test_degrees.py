@@ -5,7 +5,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etaeff.symmetry._degrees import FREE, Constraints, plus, times
+from etaeff.symmetry._operators._degrees import FREE, Constraints, plus, times
 
 WIDTH = 5
 numbers = st.fractions(-3, 3, max_denominator=4)

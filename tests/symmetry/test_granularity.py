@@ -4,10 +4,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from etaeff.geometry import Block
-from etaeff.symmetry._float64 import runner
-from etaeff.symmetry._granularity import finest_block
-from etaeff.symmetry._graph import of_program
-from etaeff.symmetry._measure import Sample, samples
+from etaeff.symmetry._measurement._float64 import runner
+from etaeff.symmetry._measurement._granularity import finest_block
+from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._tracing._graph import of_program
 
 
 @pytest.fixture(autouse=True)

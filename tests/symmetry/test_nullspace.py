@@ -7,7 +7,7 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etaeff.symmetry._nullspace import integers, null_space, sparsest
+from etaeff.symmetry._proof._nullspace import integers, null_space, sparsest
 
 entries = st.sampled_from([0, 0, 0, 1, 1, -1, 2, -3])
 

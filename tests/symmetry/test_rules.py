@@ -13,11 +13,11 @@ from support import operator_calls as calls
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from etaeff.symmetry._graph import of_program
-from etaeff.symmetry._nullspace import null_space
-from etaeff.symmetry._propagate import propagate
-from etaeff.symmetry._rules import KINDS
-from etaeff.symmetry._special import SPECIAL
+from etaeff.symmetry._operators._rules import KINDS
+from etaeff.symmetry._operators._special import SPECIAL
+from etaeff.symmetry._proof._nullspace import null_space
+from etaeff.symmetry._proof._propagate import propagate
+from etaeff.symmetry._tracing._graph import of_program
 
 RULES = [*KINDS, *SPECIAL]
 CASES = {}

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from etaeff.symmetry._graph import of_program
-from etaeff.symmetry._shift import forgotten_biases
+from etaeff.symmetry._proof._shift import forgotten_biases
+from etaeff.symmetry._tracing._graph import of_program
 
 FORGOTTEN, MOVED = 1e-12, 1e-6
 MASK = torch.tril(torch.ones(5, 5, dtype=torch.bool))

@@ -43,12 +43,12 @@ def test_repr_is_a_line(small):
         "<Audit of Sequential: rank 3; 1 scale-invariant, 1 rescaling, 1 inert, 1 homogeneous; "
         "1 block>"
     )
-    assert repr(small) == audit_line(small)
+    assert repr(small) == audit_line(small.to_dict())
 
 
 def test_str_is_the_table(small):
-    assert str(small) == audit_table(small)
-    assert f"{small}" == audit_table(small)
+    assert str(small) == audit_table(small.to_dict())
+    assert f"{small}" == audit_table(small.to_dict())
 
 
 def test_the_table_tells_size_kinds_and_fates(small):

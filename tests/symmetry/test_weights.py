@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from etaeff.symmetry import _weights
-from etaeff.symmetry._weights import Weights
+from etaeff.symmetry._measurement import _weights
+from etaeff.symmetry._measurement._weights import Weights
 
 SHAPES = {"matrix": (6, 5), "filters": (4, 3, 2, 2), "vector": (7,), "number": ()}
 

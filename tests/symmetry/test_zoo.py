@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from etaeff.symmetry import audit
-from etaeff.symmetry._basis import Span
+from etaeff.symmetry._proof._basis import Span
 
 
 def load_zoo():

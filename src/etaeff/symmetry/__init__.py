@@ -2,6 +2,7 @@
 
 from etaeff.symmetry._audit import audit
 from etaeff.symmetry._effects import Parameter
-from etaeff.symmetry._report import Audit, Symmetry
+from etaeff.symmetry._report import Audit
+from etaeff.symmetry._symmetry import Symmetry
 
 __all__ = ["Audit", "Parameter", "Symmetry", "audit"]

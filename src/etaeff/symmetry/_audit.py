@@ -11,18 +11,22 @@ from torch import nn
 
 from etaeff._words import named, ranges
 from etaeff.errors import UsageError
-from etaeff.symmetry._assemble import Evidence, found_symmetries
 from etaeff.symmetry._blocks import scale_invariant_blocks
-from etaeff.symmetry._eager import difference_elsewhere, eager
 from etaeff.symmetry._effects import parameter_reports
-from etaeff.symmetry._float64 import Run, runner
-from etaeff.symmetry._granularity import invariant_parts
-from etaeff.symmetry._graph import Graph
 from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
-from etaeff.symmetry._measure import Sample, measured_null_space, samples, scaled_by
-from etaeff.symmetry._report import Audit, Symmetry
-from etaeff.symmetry._restore import unchanged
-from etaeff.symmetry._trace import dispatch_log, export, refuse_if_it_fails
+from etaeff.symmetry._measurement._defects import measured_null_space
+from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
+from etaeff.symmetry._measurement._float64 import Run, runner
+from etaeff.symmetry._measurement._granularity import invariant_parts
+from etaeff.symmetry._measurement._replacing import scaled_by
+from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._report import Audit
+from etaeff.symmetry._symmetries import Evidence, found_symmetries
+from etaeff.symmetry._symmetry import Symmetry
+from etaeff.symmetry._tracing._export import export, refuse_if_it_fails
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._log import dispatch_log
+from etaeff.symmetry._tracing._restore import unchanged
 from etaeff.symmetry._words import described, told_in_line
 
 _FAR = 10  # powers of two

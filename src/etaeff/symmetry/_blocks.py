@@ -6,10 +6,11 @@ from typing import Any, Final
 import torch
 
 from etaeff.geometry import Block
-from etaeff.symmetry._assemble import Evidence
-from etaeff.symmetry._granularity import finest_block
-from etaeff.symmetry._measure import ZERO, scaled_by
-from etaeff.symmetry._report import Symmetry
+from etaeff.symmetry._measurement._defects import ZERO
+from etaeff.symmetry._measurement._granularity import finest_block
+from etaeff.symmetry._measurement._replacing import scaled_by
+from etaeff.symmetry._symmetries import Evidence
+from etaeff.symmetry._symmetry import Symmetry
 
 _POWERS: Final = (-2, 3)  # of two, for the pieces of a block
 

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from torch import Tensor
 
 from etaeff.geometry import Block
-
-if TYPE_CHECKING:
-    from etaeff.symmetry._report import Symmetry
+from etaeff.symmetry._symmetry import Symmetry
 
 _NORMALISERS: Final = ("Norm", "norm")
 
@@ -36,7 +34,7 @@ class Parameter:
 
 def parameter_reports(
     tensors: Mapping[str, Tensor],
-    symmetries: Sequence["Symmetry"],
+    symmetries: Sequence[Symmetry],
     blocks: Sequence[Block],
     ends: Mapping[str, Sequence[tuple[str, str]]],
     *,
@@ -64,7 +62,7 @@ def parameter_reports(
 
 def _effect(
     name: str,
-    own: Sequence["Symmetry"],
+    own: Sequence[Symmetry],
     block: Block | None,
     ends: Mapping[str, Sequence[tuple[str, str]]],
 ) -> tuple[str, str, str]:

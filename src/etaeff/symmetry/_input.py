@@ -1,15 +1,14 @@
 """What the audit is given: unwrapped, named, and checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from etaeff.errors import UsageError
+from etaeff.symmetry._tracing._values import copied
 
 
 def checked_model(model: object) -> nn.Module:
@@ -45,22 +44,6 @@ def checked_arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], di
             f"{_kind(kwargs)}."
         )
     return tuple(copied(args)), dict(copied(kwargs))
-
-
-def copied(values: Any) -> Any:
-    """Arguments for one run: a model may write into them, or send gradients to them."""
-    return pytree.tree_map(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
-
-
-def tensors_in(found: Any) -> list[Tensor]:
-    """All tensors of what a model returned, those in dataclasses too."""
-    tensors = []
-    for leaf in pytree.tree_leaves(found):
-        if isinstance(leaf, Tensor):
-            tensors.append(leaf)
-        elif is_dataclass(leaf) and not isinstance(leaf, type):
-            tensors += tensors_in([getattr(leaf, own.name) for own in fields(leaf)])
-    return tensors
 
 
 def _inner(module: nn.Module) -> str:

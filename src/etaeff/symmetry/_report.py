@@ -11,31 +11,8 @@ from torch import Tensor, nn
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
 from etaeff.symmetry._effects import Parameter
+from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._table import audit_line, audit_table
-
-
-@dataclass(frozen=True)
-class Symmetry:
-    r"""One direction in which parameters can be scaled.
-
-    Attributes:
-        kind: `"scale-invariant"` (all exponents of one sign), `"rescaling"` (mixed signs),
-            `"inert"` (one parameter, without any effect) or `"homogeneous"` (the outputs scale
-            by `degree`).
-        exponents: $s_p$ by parameter name: $\theta_p \to e^{t s_p}\theta_p$.
-        degree: Power of the outputs; 0 for all kinds but homogeneous.
-        proved: Whether the graph shows it.
-        defect: Largest $|\sum_p s_p u_p| / \sum_p |s_p| \|\theta_p\| \|\nabla_p\|$ of the samples,
-            in float64 with every ε at 1e-30; `None` without a measurement, or for homogeneous ones.
-        own_defect: The same with the model's own ε.
-    """
-
-    kind: str
-    exponents: Mapping[str, Fraction]
-    degree: Fraction = Fraction(0)
-    proved: bool = True
-    defect: float | None = None
-    own_defect: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +43,11 @@ class Audit:
 
     def __repr__(self) -> str:
         """A line: model, rank, symmetries by kind, blocks."""
-        return audit_line(self)
+        return audit_line(self.to_dict())
 
     def __str__(self) -> str:
         """A table for a terminal, with what is alike told once; `to_dict` has everything."""
-        return audit_table(self)
+        return audit_table(self.to_dict())
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

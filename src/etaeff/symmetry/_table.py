@@ -1,25 +1,25 @@
 """An audit as a table for a terminal."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from etaeff._digest import Alike, Digest, Effect, digest, percent
-
-if TYPE_CHECKING:
-    from etaeff.symmetry._report import Audit
 
 WIDTH: Final = 88  # characters of a line; only a longer name makes a longer one
 _HEAD: Final = ("kind", "number", "proved", "largest defect", "with the model's own ε")
 
 
-def audit_table(audit: "Audit") -> str:
+def audit_table(values: Mapping[str, Any]) -> str:
     """What an audit says, in lines of at most `WIDTH` characters.
 
     Parameters and symmetries that differ only in the numbers of their names are told once, as a
-    glob with their number behind it; `Audit.to_dict` has each of them.
+    glob with their number behind it.
+
+    Args:
+        values: `Audit.to_dict()`, which has each of them.
     """
-    found = digest(audit.to_dict())
+    found = digest(values)
     parts = [_title(found), _kinds(found)]
     parts += [_effect(effect) for effect in found.effects]
     if found.symmetries:
@@ -29,9 +29,9 @@ def audit_table(audit: "Audit") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def audit_line(audit: "Audit") -> str:
+def audit_line(values: Mapping[str, Any]) -> str:
     """An audit in a line: model, rank, symmetries by kind, blocks."""
-    found = digest(audit.to_dict())
+    found = digest(values)
     kinds = ", ".join(f"{kind.count} {kind.name}" for kind in found.kinds) or "no symmetries"
     return f"<Audit of {found.model}: rank {found.rank}; {kinds}; {_some(found.blocks, 'block')}>"
 

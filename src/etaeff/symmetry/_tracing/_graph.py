@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._operators import is_in_place
+from etaeff.symmetry._tracing._nodes import is_in_place
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from etaeff.symmetry._nullspace import Vector, integers, null_space, shortened, sparsest
+from etaeff.symmetry._proof._nullspace import Vector, integers, null_space, shortened, sparsest
 
 
 def readable(

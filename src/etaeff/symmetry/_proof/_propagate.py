@@ -9,18 +9,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import (
-    WRAPPERS,
-    covers,
-    is_certain_view,
-    name_of,
-    shares_memory,
-    written_by,
-)
-from etaeff.symmetry._rules import INDEXED, KINDS
-from etaeff.symmetry._special import SPECIAL, Call, NoRuleError, Value, flat
+from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree, plus
+from etaeff.symmetry._operators._memory import is_certain_view, shares_memory
+from etaeff.symmetry._operators._rules import INDEXED, KINDS
+from etaeff.symmetry._operators._special import SPECIAL, Call, NoRuleError, Value, flat
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
 
 _ENDING: Final = frozenset(
     """batch_norm instance_norm layer_norm group_norm rms_norm mul multiply div divide true_divide
@@ -143,7 +137,7 @@ class _Interpreter:
         return _like(node.meta.get("val"), FREE)
 
     def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree | list[Degree]:
-        cause = f"{name} in {_module_of(node)[0] or 'the model'}"
+        cause = f"{name} in {module_of(node)[0] or 'the model'}"
         call = Call(name, arguments, self.flow.constraints, cause, node)
         tensors = flat(list(arguments.values()))
         degree: Degree | list[Degree]
@@ -198,7 +192,7 @@ class _Interpreter:
         given = [arguments["input"]] if "input" in arguments else list(arguments.values())
         before = {index for value in flat(given) for index in value.degree or ()}
         for index in before - set(degree or ()):
-            self.flow.absorbed.setdefault(index, []).append(_module_of(node))
+            self.flow.absorbed.setdefault(index, []).append(module_of(node))
 
     def _note_memory(self, node: fx.Node) -> None:
         """Remember of which node a result is a view."""
@@ -250,12 +244,3 @@ def _like(meta: Any, degree: Degree | list[Degree]) -> Any:
         return [_like(part, own) for part, own in zip(meta, each, strict=True)]
     assert not isinstance(degree, list)
     return _value(meta, degree)
-
-
-def _module_of(node: fx.Node) -> tuple[str, str]:
-    """Path and class of the module in which an operator stands."""
-    stack = node.meta.get("nn_module_stack")
-    if not stack:
-        return "", ""
-    path, kind = list(stack.values())[-1]
-    return str(path), str(kind).rsplit(".", 1)[-1]

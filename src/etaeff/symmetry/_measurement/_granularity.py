@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from etaeff.geometry import Block
-from etaeff.symmetry._measure import ZERO, Sample, cut_defects, inert
+from etaeff.symmetry._measurement._defects import ZERO, cut_defects, inert
+from etaeff.symmetry._measurement._samples import Sample
 
 
 def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:

@@ -8,23 +8,16 @@ from typing import Any, Final
 from torch import Tensor
 
 from etaeff._words import named
-from etaeff.symmetry._basis import Span, homogeneous, readable
-from etaeff.symmetry._float64 import Run
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._measure import (
-    ZERO,
-    Sample,
-    change,
-    defect,
-    inert,
-    redrawn,
-    samples,
-    scaled_by,
-)
-from etaeff.symmetry._nullspace import Vector, null_space
-from etaeff.symmetry._propagate import Flow, propagate
-from etaeff.symmetry._report import Symmetry
-from etaeff.symmetry._shift import forgotten_biases
+from etaeff.symmetry._measurement._defects import ZERO, defect, inert
+from etaeff.symmetry._measurement._float64 import Run
+from etaeff.symmetry._measurement._replacing import change, redrawn, scaled_by
+from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._proof._basis import Span, homogeneous, readable
+from etaeff.symmetry._proof._nullspace import Vector, null_space
+from etaeff.symmetry._proof._propagate import Flow, propagate
+from etaeff.symmetry._proof._shift import forgotten_biases
+from etaeff.symmetry._symmetry import Symmetry
+from etaeff.symmetry._tracing._graph import Graph
 
 _FAR: Final = 10  # powers of two
 _HEARD: Final = 1e-7

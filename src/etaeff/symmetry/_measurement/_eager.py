@@ -8,10 +8,10 @@ import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
-from etaeff.symmetry._float64 import TINY, Run, real, runner, scaled
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._input import copied, tensors_in
-from etaeff.symmetry._weights import Lazy
+from etaeff.symmetry._measurement._float64 import TINY, Run, real, runner, scaled
+from etaeff.symmetry._measurement._weights import Lazy
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._values import copied, tensors_in
 
 _NEARBY: Final = 1 + 1e-3
 _EQUAL: Final = 1e-9

@@ -6,16 +6,11 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import (
-    WRAPPERS,
-    adds_epsilon,
-    decides_by_floor,
-    is_in_place,
-    shares_memory,
-    written_by,
-)
-from etaeff.symmetry._weights import Lazy
+from etaeff.symmetry._measurement._weights import Lazy
+from etaeff.symmetry._operators._epsilon import adds_epsilon
+from etaeff.symmetry._operators._memory import shares_memory
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, written_by
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
 _WIDER: Final = {
@@ -79,7 +74,7 @@ class Float64(fx.Interpreter):
             changed["eps"] = self._own_rms_epsilon() if self.own_epsilon else TINY
         positional = [changed.pop(key) for key in schema[: len(args)]]
         found = self._written(target, name, positional, changed)
-        if name in ("rand", "rand_like") and decides_by_floor(self._node):
+        if name in ("rand", "rand_like") and _decides_by_floor(self._node):
             found.fill_(_KEEPS)
         return fx.node.map_aggregate(found, _wide)
 
@@ -205,3 +200,12 @@ def _wide(value: Any) -> Any:
 def scaled(parameter: Tensor, factor: float) -> Lazy:
     """A parameter in float64 times a number."""
     return Lazy(lambda: double(parameter) * factor)
+
+
+def _decides_by_floor(node: fx.Node) -> bool:
+    """Whether numbers in [0, 1) are drawn to be shifted and rounded down, as to drop a branch."""
+    names = {user: name_of(user) for user in node.users}
+    return bool(names) and all(
+        name in ("floor", "floor_") or (name in ("add", "add_") and _decides_by_floor(user))
+        for user, name in names.items()
+    )

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._graph import Graph
-from etaeff.symmetry._operators import name_of
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._nodes import name_of
 
 _HIDDEN: Final = -1e4  # exp of this, or less, is zero
 

@@ -1,11 +1,8 @@
-"""Two tracers: `torch.export`, and where that fails a log of the operators that ran."""
+"""The second tracer: a log of the operators that ran."""
 
 import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import torch
 import torch.fx.traceback as metadata
@@ -13,49 +10,10 @@ import torch.utils._pytree as pytree
 from torch import nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from etaeff.errors import UsageError
-from etaeff.symmetry._graph import Graph, of_program
-from etaeff.symmetry._input import copied, tensors_in
-from etaeff.symmetry._restore import unwritten
-from etaeff.symmetry._words import described, told_in_line
-
-# Not about the model: the machine, or the installation.
-_ELSEWHERE: Final = (ImportError, OSError, MemoryError)
-
-
-def export(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[Graph | None, str]:
-    """The graph of every path through `model`, or why there is none.
-
-    Raises:
-        UsageError: If the model itself fails on these arguments, with its own error.
-    """
-    with _quiet():
-        try:
-            program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
-            return of_program(program), ""
-        except Exception as error:
-            failure = error
-    refuse_if_it_fails(model, args, kwargs)
-    if isinstance(failure, _ELSEWHERE):
-        raise failure
-    return None, told_in_line(failure)
-
-
-def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Run the model itself.
-
-    Raises:
-        UsageError: With the model's own error.
-    """
-    try:
-        with _quiet(), torch.no_grad(), unwritten(model):
-            model(*copied(args), **copied(kwargs))
-    except Exception as error:
-        raise UsageError(
-            f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
-        ) from error
+from etaeff.symmetry._tracing._export import ELSEWHERE, quiet
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._values import copied, tensors_in
+from etaeff.symmetry._words import told_in_line
 
 
 def dispatch_log(
@@ -76,12 +34,12 @@ def dispatch_log(
         found = torch.func.functional_call(model, state, positional, named)
         return tensors_in(found)
 
-    with _quiet(), metadata.preserve_node_meta(), _named_in_metadata(model):
+    with quiet(), metadata.preserve_node_meta(), _named_in_metadata(model):
         try:
             module = make_fx(forward, pre_dispatch=True, _error_on_data_dependent_ops=False)(
                 *parameters.values(), *(b.clone() for b in buffers.values()), *values
             )
-        except _ELSEWHERE:
+        except ELSEWHERE:
             raise
         except Exception as error:
             return None, told_in_line(error)
@@ -121,16 +79,3 @@ def _named_in_metadata(model: nn.Module) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what tracers warn of and log on their way to an exception, which we raise."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import fx
 
-from etaeff.symmetry._degrees import FREE, Constraints, Degree, plus, times
-from etaeff.symmetry._operators import adds_epsilon
+from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree, plus, times
+from etaeff.symmetry._operators._epsilon import adds_epsilon
 
 
 class NoRuleError(Exception):

@@ -1,0 +1,68 @@
+"""The first tracer: `torch.export`."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from etaeff.errors import UsageError
+from etaeff.symmetry._tracing._graph import Graph, of_program
+from etaeff.symmetry._tracing._restore import unwritten
+from etaeff.symmetry._tracing._values import copied
+from etaeff.symmetry._words import described, told_in_line
+
+# Not about the model: the machine, or the installation.
+ELSEWHERE: Final = (ImportError, OSError, MemoryError)
+
+
+def export(
+    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Graph | None, str]:
+    """The graph of every path through `model`, or why there is none.
+
+    Raises:
+        UsageError: If the model itself fails on these arguments, with its own error.
+    """
+    with quiet():
+        try:
+            program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
+            return of_program(program), ""
+        except Exception as error:
+            failure = error
+    refuse_if_it_fails(model, args, kwargs)
+    if isinstance(failure, ELSEWHERE):
+        raise failure
+    return None, told_in_line(failure)
+
+
+def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Run the model itself.
+
+    Raises:
+        UsageError: With the model's own error.
+    """
+    try:
+        with quiet(), torch.no_grad(), unwritten(model):
+            model(*copied(args), **copied(kwargs))
+    except Exception as error:
+        raise UsageError(
+            f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what tracers warn of and log on their way to an exception, which we raise."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
