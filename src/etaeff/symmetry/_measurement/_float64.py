@@ -9,6 +9,8 @@ from torch import Tensor, fx
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._operators._epsilon import adds_epsilon
 from etaeff.symmetry._operators._memory import shares_memory
+from etaeff.symmetry._operators._operator import Chance, Operator
+from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, written_by
 
@@ -17,16 +19,7 @@ _WIDER: Final = {
     **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
     **dict.fromkeys((torch.complex32, torch.complex64), torch.complex128),
 }
-_CONSTANT_ADDED: Final = {"add", "add_"}
-_CLAMPED: Final = {"clamp", "clamp_", "clamp_min", "clamp_min_"}
-_DETACHED: Final = {"detach", "detach_"}
-_COINS: Final = {"bernoulli", "bernoulli_"}  # that drop a branch, of probability p
 _KEEPS: Final = 1 - 1e-9  # drawn from [0, 1), where 1 − p is added and rounded down to 0 or 1
-_CHANCE: Final = {
-    f"{kind}dropout{place}"
-    for kind in ("", "feature_", "alpha_", "feature_alpha_", "native_")
-    for place in ("", "_")
-}
 
 
 class Float64(fx.Interpreter):
@@ -57,26 +50,27 @@ class Float64(fx.Interpreter):
         if not isinstance(target, torch._ops.OpOverload):
             return self._of_higher_order(target, args, kwargs)
         name = str(target).split(".")[1]
-        if name in _DETACHED:  # derivatives are those of the function, whatever is trained
-            return args[0]
-        if name in _CHANCE:
-            return args[0] if name != "native_dropout" else (args[0], torch.ones_like(args[0]))
-        if name in _COINS and target._overloadname in ("p", "float"):
-            return torch.ones_like(args[0]) if name == "bernoulli" else args[0].fill_(1.0)
+        row = operator_of(name)
+        if row.detaches or row.chance is Chance.DROPS:
+            return args[0]  # derivatives are those of the function, whatever is trained
+        if row.chance is Chance.DROPS_AND_RETURNS_MASK:
+            return args[0], torch.ones_like(args[0])
+        if row.chance is Chance.COIN and target._overloadname in ("p", "float"):
+            return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
         schema = [argument.name for argument in target._schema.arguments]
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
-        changed = {key: self._replaced(name, key, value) for key, value in given.items()}
+        changed = {key: self._replaced(row, name, key, value) for key, value in given.items()}
         for key in {"dropout_p", "dropout"} & changed.keys():  # of attention, of an LSTM
             changed[key] = 0.0
-        if name in ("rrelu", "rrelu_"):  # whose slopes are drawn
+        if row.chance is Chance.SLOPES:
             changed["training"] = False
-        if name == "rms_norm" and changed.get("eps") is None:  # its type's own
-            changed["eps"] = self._own_rms_epsilon() if self.own_epsilon else TINY
+        if row.epsilon == "eps" and changed.get("eps") is None:  # its type's own
+            changed["eps"] = self._epsilon_of_type() if self.own_epsilon else TINY
         positional = [changed.pop(key) for key in schema[: len(args)]]
-        found = self._written(target, name, positional, changed)
-        if name in ("rand", "rand_like") and _decides_by_floor(self._node):
-            found.fill_(_KEEPS)
-        return fx.node.map_aggregate(found, _wide)
+        result = self._written(target, name, positional, changed)
+        if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
+            result.fill_(_KEEPS)
+        return fx.node.map_aggregate(result, _wide)
 
     def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
@@ -121,12 +115,12 @@ class Float64(fx.Interpreter):
                 return False  # a view
         return True
 
-    def _own_rms_epsilon(self) -> float:
+    def _epsilon_of_type(self) -> float:
         given = self._node.args[0]
         dtype = given.meta["val"].dtype if isinstance(given, fx.Node) else torch.float32
         return float(torch.finfo(dtype).eps)
 
-    def _replaced(self, name: str, key: str, value: Any) -> Any:
+    def _replaced(self, row: Operator, name: str, key: str, value: Any) -> Any:
         if isinstance(value, torch.dtype):
             return _WIDER.get(value, value)
         if key == "padding_idx" and name == "embedding":
@@ -135,8 +129,7 @@ class Float64(fx.Interpreter):
             return value
         if key in ("eps", "epsilon") and isinstance(value, float):
             return TINY
-        added = (name in _CONSTANT_ADDED and key == "other") or (name in _CLAMPED and key == "min")
-        if added and adds_epsilon(self._node, value):
+        if key == row.epsilon and adds_epsilon(self._node, value):
             return TINY
         return value
 

@@ -1,22 +1,12 @@
 """In whose memory the result of an operator lies."""
 
 import operator
-from typing import Final
 
 from torch import fx
 
+from etaeff.symmetry._operators._operator import Memory
+from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._nodes import is_in_place, name_of
-
-_VIEWS: Final = frozenset(
-    """view select slice narrow transpose t T mT numpy_T permute squeeze unsqueeze expand unflatten
-    diagonal as_strided detach alias view_as movedim unfold swapaxes swapdims real imag view_as_real
-    view_as_complex split split_with_sizes chunk unbind tensor_split""".split()  # noqa: SIM905
-)
-# Without a word in their schemas.
-_MAY_RETURN_ITS_INPUT: Final = frozenset(
-    """dropout feature_dropout type_as broadcast_tensors meshgrid atleast_1d atleast_2d atleast_3d
-    expand_copy""".split()  # noqa: SIM905
-)
 
 
 def shares_memory(node: fx.Node) -> fx.Node | None:
@@ -26,14 +16,17 @@ def shares_memory(node: fx.Node) -> fx.Node | None:
     schema = getattr(node.target, "_schema", None)
     if schema is None or not node.args:
         return None
-    if any(found.alias_info for found in schema.returns):
-        places = [i for i, given in enumerate(schema.arguments) if given.alias_info]
-        shared = node.args[places[0]] if places[0] < len(node.args) else node.kwargs.get("out")
+    if any(result.alias_info for result in schema.returns):
+        aliased = [i for i, argument in enumerate(schema.arguments) if argument.alias_info]
+        shared = node.args[aliased[0]] if aliased[0] < len(node.args) else node.kwargs.get("out")
     else:
-        shared = node.args[0] if name_of(node) in _MAY_RETURN_ITS_INPUT else None
+        perhaps = operator_of(name_of(node)).memory is Memory.MAY_BE_ITS_INPUT
+        shared = node.args[0] if perhaps else None
     return shared if isinstance(shared, fx.Node) else None
 
 
 def is_certain_view(node: fx.Node) -> bool:
     """Whether the result does lie there, and not perhaps in a copy."""
-    return node.target is operator.getitem or is_in_place(node) or name_of(node) in _VIEWS
+    if node.target is operator.getitem or is_in_place(node):
+        return True
+    return operator_of(name_of(node)).memory is Memory.VIEW

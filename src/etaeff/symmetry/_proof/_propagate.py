@@ -4,22 +4,20 @@ import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree, plus
+from etaeff.symmetry._operators._call import Call, NoRuleError, Value, flat
+from etaeff.symmetry._operators._degree_rules import zero
+from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree
+from etaeff.symmetry._operators._epsilon import adds_epsilon
 from etaeff.symmetry._operators._memory import is_certain_view, shares_memory
-from etaeff.symmetry._operators._rules import INDEXED, KINDS
-from etaeff.symmetry._operators._special import SPECIAL, Call, NoRuleError, Value, flat
+from etaeff.symmetry._operators._operator import Operator
+from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
-
-_ENDING: Final = frozenset(
-    """batch_norm instance_norm layer_norm group_norm rms_norm mul multiply div divide true_divide
-    mul_ div_""".split()  # noqa: SIM905
-)
 
 
 @dataclass
@@ -137,46 +135,19 @@ class _Interpreter:
         return _like(node.meta.get("val"), FREE)
 
     def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree | list[Degree]:
+        row = operator_of(name)
         cause = f"{name} in {module_of(node)[0] or 'the model'}"
-        call = Call(name, arguments, self.flow.constraints, cause, node)
-        tensors = flat(list(arguments.values()))
+        guards = bool(row.epsilon) and adds_epsilon(node, arguments.get(row.epsilon))
+        call = Call(name, arguments, self.flow.constraints, cause, guards)
         degree: Degree | list[Degree]
         try:
-            degree = SPECIAL[name](call) if name in SPECIAL else self._by_kind(name, call, tensors)
+            degree = _by_rule(row, call)
         except NoRuleError:
-            self._unknown(name, tensors)
+            self._unknown(name, call.tensors)
             return FREE
-        somewhere = bool(tensors) and all(v.degree is not None for v in tensors)
-        if name in SPECIAL and degree is None and somewhere:
-            # Its rule looked for an argument that has another name here.
-            self._unknown(name, tensors)
-            degree = FREE
         if not isinstance(degree, list):
-            self._note_absorbed(name, arguments, degree, node)
+            self._note_absorbed(row, arguments, degree, node)
         return degree
-
-    def _by_kind(self, name: str, call: Call, tensors: list[Value]) -> Degree:
-        kind = KINDS.get(name)
-        if kind == "same":
-            return tensors[0].degree if tensors else FREE
-        if kind == "join":
-            joined = [v.degree for v in tensors if v.floating or name not in INDEXED | {"where"}]
-            return call.constraints.agree(joined, call.cause)
-        if kind == "product":
-            total: Degree = FREE
-            for value in tensors:
-                total = plus(total, value.degree)
-            return total
-        if kind == "bounded":
-            for value in tensors:
-                call.constraints.vanish(value.degree, call.cause)
-            return FREE
-        if kind in ("blind", "constant"):
-            return FREE
-        if kind == "nothing":
-            return None
-        self._unknown(name, tensors)
-        return FREE
 
     def _unknown(self, name: str, tensors: list[Value]) -> None:
         self.flow.unknown[name] = None
@@ -184,10 +155,10 @@ class _Interpreter:
             self.flow.constraints.vanish(value.degree, f"{name}, which has no rule")
 
     def _note_absorbed(
-        self, name: str, arguments: Mapping[str, Any], degree: Degree, node: fx.Node
+        self, row: Operator, arguments: Mapping[str, Any], degree: Degree, node: fx.Node
     ) -> None:
         """Remember whose scale ends here: in a normalisation, or as a product's factors cancel."""
-        if name not in _ENDING:
+        if not row.ends_scale:
             return
         given = [arguments["input"]] if "input" in arguments else list(arguments.values())
         before = {index for value in flat(given) for index in value.degree or ()}
@@ -220,6 +191,21 @@ class _Interpreter:
             return old
         both = degree if sure else self.flow.constraints.agree([old.degree, degree], cause)
         return old._replace(degree=both)
+
+
+def _by_rule(row: Operator, call: Call) -> Degree | list[Degree]:
+    """The degree by the rule of an operator.
+
+    Raises:
+        NoRuleError: If there is none, or it looked for an argument that has another name here.
+    """
+    if row.degree is None:
+        raise NoRuleError
+    degree = row.degree(call)
+    somewhere = bool(call.tensors) and all(v.degree is not None for v in call.tensors)
+    if degree is None and somewhere and row.degree is not zero:
+        raise NoRuleError
+    return degree
 
 
 def _is_zero(constant: Tensor) -> bool:

@@ -13,13 +13,13 @@ from support import operator_calls as calls
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from etaeff.symmetry._operators._rules import KINDS
-from etaeff.symmetry._operators._special import SPECIAL
+from etaeff.symmetry._operators._operator import Operator, rows
+from etaeff.symmetry._operators._table import FAMILIES, OPERATORS, operator_of
 from etaeff.symmetry._proof._nullspace import null_space
 from etaeff.symmetry._proof._propagate import propagate
 from etaeff.symmetry._tracing._graph import of_program
 
-RULES = [*KINDS, *SPECIAL]
+RULES = [name for name, row in OPERATORS.items() if row.degree is not None]
 CASES = {}
 for call, names in calls.CALLS:
     for name in names.split():
@@ -204,14 +204,23 @@ UNMEASURED = frozenset(
 )
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_every_rule_is_that_of_an_operator_of_torch(name):
+@pytest.mark.parametrize("name", OPERATORS)
+def test_every_row_is_that_of_an_operator_of_torch(name):
     assert hasattr(torch.ops.aten, name)
 
 
 def test_every_rule_is_measured_and_stands_in_one_table():
     assert sorted(CASES) == sorted(RULES)
-    assert not KINDS.keys() & SPECIAL.keys()
+    assert sum(map(len, FAMILIES)) == len(OPERATORS)
+
+
+def test_an_operator_that_stands_in_two_rows_is_refused():
+    with pytest.raises(ValueError, match="The operator cat has two rows"):
+        rows(("cat stack", Operator()), ("cat", Operator()))
+
+
+def test_an_operator_without_a_row_is_one_of_which_nothing_is_known():
+    assert operator_of("special_bessel_j0") == Operator()
 
 
 @pytest.mark.parametrize("name", sorted(set(RULES) - UNMEASURED))

@@ -296,6 +296,7 @@ INVARIANT = {
     "added in place": function(lambda y: y / y.norm(dim=-1, keepdim=True).add_(1e-6)),
     "clamped": function(lambda y: F.normalize(y, dim=-1, eps=1e-4)),
     "clamped by name": function(lambda y: y / y.norm(dim=-1, keepdim=True).clamp(min=1e-3)),
+    "clipped": function(lambda y: y / y.norm(dim=-1, keepdim=True).clip(min=1e-3)),
     "cosine": function(lambda y: F.cosine_similarity(y, y.roll(1, 0), eps=1e-4)),
 }
 

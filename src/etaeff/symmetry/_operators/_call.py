@@ -1,0 +1,76 @@
+"""One call of an operator, as the rules of degrees see it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree
+
+
+class NoRuleError(Exception):
+    """The arguments are of a kind that the rule does not know."""
+
+
+class Value(NamedTuple):
+    """A tensor in the network: its degree, and whether it holds real or complex numbers."""
+
+    degree: Degree
+    floating: bool
+    ndim: int = 0
+
+
+class Call(NamedTuple):
+    """One operator with its arguments by name; tensors are `Value`s, as are those in lists.
+
+    Attributes:
+        name: The operator.
+        arguments: By their names in its schema.
+        constraints: Where a rule puts what it demands.
+        cause: The operator and its module, in words.
+        guards: Whether its argument that may be an ε is one.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    constraints: Constraints
+    cause: str
+    guards: bool = False
+
+    @property
+    def tensors(self) -> list[Value]:
+        """The tensors among the arguments, those in lists too."""
+        return flat(list(self.arguments.values()))
+
+    def degree(self, name: str) -> Degree:
+        """Degree of the argument; of a number, zero, and any if it is 0."""
+        return degree_of(self.arguments.get(name))
+
+    def join(self, *degrees: Degree) -> Degree:
+        """The one degree that all must have."""
+        return self.constraints.agree(degrees, self.cause)
+
+    def vanish(self, *degrees: Degree) -> Degree:
+        """Zero, which all must be."""
+        for degree in degrees:
+            self.constraints.vanish(degree, self.cause)
+        return FREE
+
+
+def degree_of(value: Any) -> Degree:
+    """Degree of a tensor or a number; `None` stands for one that is zero, infinite or absent."""
+    if isinstance(value, Value):
+        return value.degree
+    if value is None or (isinstance(value, int | float) and (value == 0 or math.isinf(value))):
+        return None
+    return FREE
+
+
+def flat(values: Sequence[Any]) -> list[Value]:
+    """The tensors of arguments, those in lists too."""
+    tensors: list[Value] = []
+    for value in values:
+        if isinstance(value, Value):
+            tensors.append(value)
+        elif isinstance(value, list | tuple):
+            tensors += flat(value)
+    return tensors
