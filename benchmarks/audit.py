@@ -1,8 +1,8 @@
 """The audit beside what people do: recall, false positives, time and memory.
 
-    .venv/bin/python benchmarks/audit.py            # the hand-labelled models of tests/symmetry
-    .venv/bin/python benchmarks/audit.py --large    # models of real size
-    .venv/bin/python benchmarks/audit.py --depth    # how the time grows with the layers
+    python benchmarks/audit.py            # the hand-labelled models of tests/symmetry
+    python benchmarks/audit.py --large    # models of real size, each run a process
+    python benchmarks/audit.py --depth    # how the time grows with the layers
 
 The question is which tensors are scale-invariant by themselves. The truth is written by hand: it
 comes from the labels of `tests/symmetry/zoo.py`, and for the large models from a glob. Beside the
@@ -13,18 +13,20 @@ audit stand three ways to guess:
 - name: it is called a weight, and neither its name nor a part of it says norm, embedding or head.
 """
 
+import json
 import resource
-import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from _harness import Contestant, parser, process, race, report
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "symmetry"))
@@ -71,8 +73,8 @@ def by_name(model: nn.Module, _: Mapping[str, Any]) -> set[str]:
     return {name for name in names if not any(part in name.lower() for part in NO_WEIGHTS)}
 
 
-GUESSES: dict[str, Guess] = {
-    "audit": by_audit, "cosine": by_cosine, "dimension": by_dimension, "name": by_name,
+GUESSES: dict[str, Guess] = {  # the first is what the others are compared with
+    "cosine": by_cosine, "audit": by_audit, "dimension": by_dimension, "name": by_name,
 }  # fmt: skip
 
 
@@ -85,31 +87,29 @@ def labelled(case: Case, names: list[str]) -> set[str]:
     return {name for name in names if {index[name]: Fraction(1)} in span} - inert
 
 
-def compare() -> None:
-    """Print what each way finds on the labelled models, wrongly and rightly, and how long it takes.
-
-    The ways take turns on each model.
-    """
+def over_labelled(way: str) -> dict[str, float]:
+    """One way on all labelled models: what it finds of what there is, what else, and how fast."""
     cases = {**CASES, **HUGGING_FACE}
-    right, wrong, seconds = (dict.fromkeys(GUESSES, 0.0) for _ in range(3))
-    tensors = alone = 0
+    right = wrong = there = 0
+    seconds = 0.0
     for case in cases.values():
         torch.manual_seed(0)
-        model = case.build()
-        names = [name for name, _ in model.named_parameters()]
-        truth = labelled(case, names)
-        tensors, alone = tensors + len(names), alone + len(truth)
-        for way, guess in GUESSES.items():
-            start = time.perf_counter()
-            found = guess(model, case.inputs())
-            seconds[way] += time.perf_counter() - start
-            right[way] += len(found & truth)
-            wrong[way] += len(found - truth)
-    print(f"{len(cases)} models, {tensors} tensors, {alone} of them scale-invariant alone")
-    print(f"{'':10} {'found':>6} {'recall':>7} {'wrong':>6} {'s a model':>10}")
-    for way in GUESSES:
-        print(f"{way:10} {right[way]:6.0f} {right[way] / alone:7.1%} {wrong[way]:6.0f} "
-              f"{seconds[way] / len(cases):10.4f}")  # fmt: skip
+        model, inputs = case.build(), case.inputs()
+        truth = labelled(case, [name for name, _ in model.named_parameters()])
+        begun = time.perf_counter()
+        invariant = GUESSES[way](model, inputs)
+        seconds += time.perf_counter() - begun
+        there += len(truth)
+        right += len(invariant & truth)
+        wrong += len(invariant - truth)
+    return {"seconds": seconds / len(cases), "found": right, "of": there, "wrong": wrong}
+
+
+def compare(rounds: int, file: Path | None) -> None:
+    """Print how the ways do on the labelled models."""
+    contestants = [Contestant(way, partial(over_labelled, way)) for way in GUESSES]
+    runs = race(contestants, rounds=rounds)
+    report(f"A model of {len(CASES) + len(HUGGING_FACE)}", runs, file)
 
 
 # ----------------------------------------------------------------------------------- of real size
@@ -162,68 +162,91 @@ LARGE = {
 }
 
 
-def large() -> None:
+def large(rounds: int, file: Path | None) -> None:
     """Print the same for models of real size; each run is a process, for its peak memory."""
-    print(f"{'':10} {'':10} {'s':>6} {'peak, × the model':>18} {'found':>6} {'wrong':>6}")
+    contestants = []
     for build in LARGE:
-        for way in GUESSES:
-            if way != "cosine" or build is not llama8b:  # which has no gradient
-                subprocess.run([sys.executable, __file__, build.__name__, way], check=True)
+        # Llama is on the meta device, and has no gradient.
+        for way in GUESSES if build is not llama8b else ("audit", "dimension", "name"):
+            command = [sys.executable, __file__, "--one", build.__name__, way]
+            contestants.append(
+                Contestant(f"{build.__name__}, {way}", process(command, reports=True))
+            )
+    report("Models of real size", race(contestants, rounds=rounds, warmups=0), file, unit="s")
 
 
-def one(name: str, way: str) -> None:
+def one(name: str, way: str) -> dict[str, float]:
     """One large model, one way; what has to be imported, is before."""
     build, globs = next((b, g) for b, g in LARGE.items() if b.__name__ == name)
     GUESSES[way](nn.Linear(2, 2), {"input": torch.ones(1, 2)})
-    imported = _peak()
+    imported = peak()
     torch.manual_seed(0)
     model, inputs = build()
     size = sum(p.numel() * p.element_size() for p in model.parameters() if not p.is_meta) / 2**30
     truth = {n for n, _ in model.named_parameters() if any(fnmatchcase(n, g) for g in globs)}
-    start = time.perf_counter()
-    found = GUESSES[way](model, inputs)
-    seconds = time.perf_counter() - start
-    peak = _peak() - imported
-    memory = f"{peak:.2f} GiB, {peak / size:.1f}" if size else f"{peak:.2f} GiB"
-    print(f"{name:10} {way:10} {seconds:6.1f} {memory:>18} {len(found & truth):3}/{len(truth):<3}"
-          f"{len(found - truth):6}")  # fmt: skip
+    begun = time.perf_counter()
+    invariant = GUESSES[way](model, inputs)
+    seconds = time.perf_counter() - begun
+    return {
+        "seconds": seconds,
+        "GiB": peak() - imported,
+        "model, GiB": size,
+        "found": len(invariant & truth),
+        "of": len(truth),
+        "wrong": len(invariant - truth),
+    }
 
 
-def depth() -> None:
-    """Print the time of a proof and of a whole audit of deeper and deeper Llamas."""
+def deep_llama(layers: int, measure: bool) -> dict[str, float]:
+    """Seconds for a layer of a Llama of so many; the model is made before."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    print(f"{'layers':>6} {'proof, s':>9} {'audit, s':>9} {'ms a layer':>13}")
-    for layers in (8, 16, 32, 64, 128):
-        config = LlamaConfig(
-            vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=layers,
-            num_attention_heads=4, num_key_value_heads=2, use_cache=False,
-        )  # fmt: skip
-        model, ids = LlamaForCausalLM(config), torch.randint(0, 64, (2, 8))
-        seconds = []
-        for measure in (False, True):
-            start = time.perf_counter()
-            audit(model, (ids,), measure=measure)
-            seconds.append(time.perf_counter() - start)
-        each = ", ".join(f"{1000 * own / layers:.0f}" for own in seconds)
-        print(f"{layers:6} {seconds[0]:9.1f} {seconds[1]:9.1f} {each:>13}")
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=2, use_cache=False,
+    )  # fmt: skip
+    model, ids = LlamaForCausalLM(config), torch.randint(0, 64, (2, 8))
+    begun = time.perf_counter()
+    audit(model, (ids,), measure=measure)
+    return {"seconds": (time.perf_counter() - begun) / layers, "layers": layers}
 
 
-def _peak() -> float:
+def depth(rounds: int, file: Path | None) -> None:
+    """Print the time of a proof and of a whole audit of deeper and deeper Llamas."""
+    deep_llama(2, measure=True)  # the first use of anything is slow
+    contestants = [
+        Contestant(f"{name}, {layers} layers", partial(deep_llama, layers, measure))
+        for name, measure in (("proof", False), ("audit", True))
+        for layers in (8, 16, 32, 64, 128)
+    ]
+    report("A layer of a Llama", race(contestants, rounds=rounds, warmups=0), file)
+
+
+def peak() -> float:
+    """The most memory that this process has held, in GiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _real(value: object) -> bool:
+    """Whether a loss can be made of it."""
     return isinstance(value, Tensor) and value.is_floating_point() and value.requires_grad
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the comparison that is asked for."""
+    options = parser(__doc__, rounds=3)
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--large", action="store_true", help="models of real size")
+    which.add_argument("--depth", action="store_true", help="deeper and deeper models")
+    which.add_argument("--one", nargs=2, metavar=("MODEL", "WAY"), help="one run, as JSON")
+    arguments = options.parse_args()
     warnings.simplefilter("ignore")
-    if sys.argv[1:] == ["--large"]:
-        large()
-    elif sys.argv[1:] == ["--depth"]:
-        depth()
-    elif sys.argv[1:]:
-        one(*sys.argv[1:])
-    else:
-        compare()
+    if arguments.one:
+        print(json.dumps(one(*arguments.one)))
+        return
+    show = large if arguments.large else depth if arguments.depth else compare
+    show(arguments.rounds, arguments.json)
+
+
+if __name__ == "__main__":
+    main()

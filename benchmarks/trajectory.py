@@ -1,22 +1,30 @@
-"""Time to follow a million steps, against the same recursion in NumPy calls on small arrays.
+"""Time to follow a million steps, beside the same recursion in NumPy calls on small arrays.
 
-    .venv/bin/python benchmarks/trajectory.py
+The alternative is how one would write it first: an array of the three second moments, and a matrix
+product a step. It follows fewer steps; times are for a million.
 
-Medians of interleaved runs in one process. The alternative is how one would write it first: an
-array of the three second moments, and a matrix product a step.
+    python benchmarks/trajectory.py
 """
 
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
+from _harness import Contestant, parser, race, report
 
 from etaeff.theory import lr_schedule, trajectory
 
 STEPS = 1_000_000
-ROUNDS = 5
-ALTERNATIVE_STEPS = 20_000  # and scaled up: a million would take a while
+ALTERNATIVE_STEPS = 20_000  # a million would take a while
+WD = 5e-4
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"momentum": 0.9, "grad_norm_sq": 1.0},
+    "sgd, Nesterov": {"momentum": 0.9, "nesterov": True, "grad_norm_sq": 1.0},
+    "adamw": {"dim": 1000},
+    "adam": {"dim": 1000, "grad_norm_sq": 1.0},
+    "lion": {"dim": 1000},
+}
 
 
 def with_arrays(lr: np.ndarray, wd: float, momentum: float, grad_norm_sq: float) -> float:
@@ -31,40 +39,30 @@ def with_arrays(lr: np.ndarray, wd: float, momentum: float, grad_norm_sq: float)
     return float(moments[0])
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def with_floats(name: str, lr: np.ndarray) -> float:
+    """What etaeff does; returns the last ‖w‖²."""
+    optimizer = name.split(",")[0]
+    path = trajectory(optimizer, lr=lr, wd=WD, radius=1.0, **OPTIMIZERS[name])
+    return float(path.radius[-1] ** 2)
+
+
+def contestants(steps: int, alternative_steps: int) -> list[Contestant]:
+    """The arrays, and each optimiser."""
+    lr = lr_schedule("cosine", lr=0.1, steps=steps, warmup=steps // 1000, final=1e-4)
+    few = lr[:alternative_steps]
+    by_arrays: Callable[[], float] = partial(with_arrays, few, WD, 0.9, 1.0)
+    assert abs(by_arrays() / with_floats("sgd", few) - 1) < 1e-9
+    return [
+        Contestant("arrays, sgd", by_arrays, amount=alternative_steps / 1e6),
+        *(Contestant(n, partial(with_floats, n, lr), amount=steps / 1e6) for n in OPTIMIZERS),
+    ]
 
 
 def main() -> None:
     """Print medians and ratios."""
-    lr = lr_schedule("cosine", lr=0.1, steps=STEPS, warmup=1000, final=1e-4)
-    few = lr[:ALTERNATIVE_STEPS]
-    ours = {
-        "sgd": {"momentum": 0.9, "grad_norm_sq": 1.0},
-        "sgd, Nesterov": {"momentum": 0.9, "nesterov": True, "grad_norm_sq": 1.0},
-        "adamw": {"dim": 1000},
-        "adam": {"dim": 1000, "grad_norm_sq": 1.0},
-        "lion": {"dim": 1000},
-    }
-    check = trajectory("sgd", lr=few, wd=5e-4, radius=1.0, **ours["sgd"]).radius[-1] ** 2
-    assert abs(with_arrays(few, 5e-4, 0.9, 1.0) / check - 1) < 1e-9
-    times: dict[str, list[float]] = {name: [] for name in [*ours, "arrays"]}
-    for _ in range(ROUNDS):
-        for name, arguments in ours.items():
-            optimizer = name.split(",")[0]
-            times[name].append(
-                timed(lambda: trajectory(optimizer, lr=lr, wd=5e-4, radius=1.0, **arguments))  # noqa: B023
-            )
-        scale = STEPS / ALTERNATIVE_STEPS
-        times["arrays"].append(scale * timed(lambda: with_arrays(few, 5e-4, 0.9, 1.0)))
-    slow = statistics.median(times["arrays"])
-    print(f"{STEPS:,} steps, medians of {ROUNDS}")
-    for name, own in times.items():
-        median = statistics.median(own)
-        print(f"{name:15} {median:7.2f} s   {slow / median:5.1f} × as fast as arrays")
+    arguments = parser(__doc__, rounds=5).parse_args()
+    runs = race(contestants(STEPS, ALTERNATIVE_STEPS), rounds=arguments.rounds, warmups=0)
+    report("A million steps", runs, arguments.json, unit="s")
 
 
 if __name__ == "__main__":
