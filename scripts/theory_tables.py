@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from etaeff.cli._prediction import implied
-from etaeff.theory import PUBLISHED_SETTINGS
+from etaeff.theory import published_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -39,7 +38,7 @@ def main() -> None:
         ],
         "spread": [*head("spread of σ", "η²λ", "radius over its law"), *walks.spread_table()],
         "training": [*training_rows()],
-        "published": [*published_rows()],
+        "published": [*published_lines()],
     }
     text = PAGE.read_text(encoding="utf-8")
     for name, lines in tables.items():
@@ -70,17 +69,16 @@ def training_rows() -> Iterator[str]:
         yield f"{line} {100 * row.radius:g} %, {100 * row.angle:g} % |"
 
 
-def published_rows() -> Iterator[str]:
+def published_lines() -> Iterator[str]:
     """What the published settings imply."""
     yield from head(
         "recipe", "optimiser", "η", "λ", "° per step", "half-life, steps", "run / settling time"
     )
-    for setting in PUBLISHED_SETTINGS:
-        found = implied(setting)
-        times = found["times_settled"]
+    for row in published_rows():
+        times = row["times_settled"]
         yield (
-            f"| {setting.model}, {setting.data} | {setting.optimizer} | {setting.lr:g} "
-            f"| {setting.wd:g} | {found['angle_degrees']:.3g} | {found['half_life']:,.0f} "
+            f"| {row['model']}, {row['data']} | {row['optimizer']} | {row['lr']:g} "
+            f"| {row['wd']:g} | {row['angle_degrees']:.3g} | {row['half_life']:,.0f} "
             f"| {'' if times is None else f'{times:.3g}'} |"
         )
 

@@ -8,7 +8,6 @@ import pytest
 
 from etaeff._words import WIDTH, paragraph, typed
 from etaeff.cli._recipe import MOST_STEPS
-from etaeff.cli._run import _places
 from etaeff.cli._tables import aligned, as_json
 from etaeff.theory import PUBLISHED_SETTINGS, lr_schedule, trajectory
 
@@ -286,12 +285,6 @@ def test_a_run_that_cannot_be_followed_says_what_it_needs(predicted):
         found = predicted("--optimizer", name, "--lr", "1e-3", "--wd", "0.1", "--steps", "10")
         assert found["run"]["points"] is None
         assert found["notes"][-1] == f"The run is not followed: that needs {missing}."
-
-
-def test_places_of_short_runs_are_told_once():
-    assert _places(1, 0) == [("start", 0)]
-    assert _places(2, 0) == [("start", 0), ("50 %", 1)]
-    assert _places(100, 50)[2:] == [("warm-up ends", 50), ("75 %", 75), ("end", 99)]
 
 
 # Published recipes

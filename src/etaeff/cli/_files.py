@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etaeff.cli._tables import as_json
 from etaeff.errors import UsageError
+
+if TYPE_CHECKING:
+    from etaeff.theory import Forecast
 
 
 def check_page(html: Path | None) -> None:
@@ -53,3 +56,28 @@ def write_json(out: Path, values: Mapping[str, Any]) -> None:
         write_atomically(out, as_json(values))
     except OSError as error:
         raise UsageError(f"`--out {out}` cannot be written: {error.strerror}.") from None
+
+
+def draw_run(plot: Path, forecast: "Forecast") -> None:
+    """Draw the run of a forecast.
+
+    Args:
+        plot: That of `--plot`.
+        forecast: Its run must have been followed.
+    """
+    run = forecast.run
+    if run is None or run.path is None or run.arguments is None:
+        raise UsageError(f"`--plot` has no run to draw. {forecast.notes[-1]}")
+    from etaeff.cli._forecast_text import title_of
+    from etaeff.report import write_trajectory
+
+    write_trajectory(
+        plot,
+        forecast.setting.optimizer,
+        run.path,
+        lr=run.lr,
+        wd=forecast.setting.wd,
+        relative=bool(run.relative),
+        title=title_of(forecast),
+        **run.arguments,
+    )

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from etaeff._words import paragraph
+
 
 def aligned(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
     """Rows of cells as lines of columns, two spaces apart.
@@ -33,6 +35,17 @@ def aligned(rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()) -> str:
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def bulleted(notes: Iterable[str]) -> list[str]:
+    r"""Notes as one part of a text, or none if there are no notes.
+
+    Examples:
+        >>> bulleted(["One.", "Two."]), bulleted([])
+        (['- One.\n- Two.'], [])
+    """
+    text = "\n".join(paragraph(note, bullet="- ") for note in notes)
+    return [text] if text else []
 
 
 def as_json(values: Mapping[str, Any]) -> str:

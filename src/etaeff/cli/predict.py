@@ -2,29 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from etaeff._words import paragraph, typed
-from etaeff.cli._tables import aligned, as_json
+from etaeff._words import paragraph
+from etaeff.cli._tables import as_json
 from etaeff.errors import UsageError
 
-_LIST = "list"
-_TITLES = {
-    "sgd": "SGD",
-    "rmsprop": "RMSProp",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "lion": "Lion",
-    "muon": "Muon",
-    "normalized": "normalised gradients",
-}
-_REGIMES = {
-    "slow": "less than 8° a step",
-    "fast": "8° to 60° a step",
-    "erratic": "more than 60° a step",
-}
+_LIST: Final = "list"
 
 
 @click.command("predict", short_help="Say what lr and weight decay do to a normalised weight.")
@@ -91,142 +77,32 @@ def run(options: Mapping[str, Any], *, plot: Path | None, in_json: bool) -> int:
         plot: Where to draw the run.
         in_json: Print JSON, and warnings nowhere else.
     """
-    from etaeff.cli._prediction import prediction
+    from etaeff.cli._files import draw_run
+    from etaeff.cli._forecast_text import text_of
     from etaeff.cli._recipe import recipe
-    from etaeff.cli._run import follow
+    from etaeff.theory import forecast
 
-    asked = recipe(options)
-    if plot is not None and asked.steps is None:
+    setting, arguments = recipe(options)
+    if plot is not None and "steps" not in arguments:
         raise UsageError("`--plot` draws a run and needs `--steps`, its length.")
-    followed = follow(asked)
-    found = prediction(asked, followed)
+    result = forecast(setting, **arguments)
     if plot is not None:
-        if followed is None:
-            raise UsageError(f"`--plot` has no run to draw. {found['notes'][-1]}")
-        from etaeff.report import write_trajectory
-
-        write_trajectory(
-            plot,
-            asked.optimizer,
-            followed.path,
-            lr=followed.lr,
-            wd=asked.wd,
-            relative=followed.relative,
-            title=_title(found),
-            **followed.arguments,
-        )
-        found["plot"] = str(plot)
+        draw_run(plot, result)
+    drawn = None if plot is None else str(plot)
     if in_json:
-        click.echo(as_json(found))
+        click.echo(as_json({**result.to_dict(), "plot": drawn}))
         return 0
-    click.echo(_text(found))
-    for warning in found["warnings"]:
+    click.echo(text_of(result) if plot is None else f"{text_of(result)}\n\nPlot: {plot}")
+    for warning in result.warnings:
         click.echo(paragraph(f"Warning: {warning}"), err=True)
     return 0
 
 
 def _list(*, in_json: bool) -> int:
-    from etaeff.cli._prediction import implied
-    from etaeff.theory import PUBLISHED_SETTINGS
+    """Print what published settings imply."""
+    from etaeff.cli._forecast_text import list_of
+    from etaeff.theory import published_rows
 
-    settings = [implied(setting) for setting in PUBLISHED_SETTINGS]
-    if in_json:
-        click.echo(as_json({"published": settings}))
-        return 0
-    keys = ("lr", "wd", "angle_degrees", "half_life", "steps", "times_settled")
-    head = ["name", "optimiser", "lr", "wd", "°/step", "half-life", "steps", "× settling"]
-    rows = [
-        [found["name"], _TITLES[found["optimizer"]], *(typed(found[key], 3) for key in keys)]
-        for found in settings
-    ]
-    click.echo(aligned([head, *rows], right=range(2, 8)))
-    click.echo()
-    click.echo(
-        paragraph(
-            "Turn per step and half-life of ‖w‖² at equilibrium, for a normalised weight at the "
-            "peak lr. The last column is the length of the run over the 4.32 half-lives in which "
-            "a weight settles: below 1 the run ends before equilibrium."
-        )
-    )
+    rows = published_rows()
+    click.echo(as_json({"published": rows}) if in_json else list_of(rows))
     return 0
-
-
-def _title(found: Mapping[str, Any]) -> str:
-    """The recipe in a line."""
-    values = {"lr": found["lr"], "wd": found["wd"], **found["arguments"]}
-    parts = [f"{name.replace('_', '-')} {_value(value)}" for name, value in values.items()]
-    decay = "L2 in the gradient" if found["decay"] == "l2" else "decoupled decay"
-    return f"{_TITLES[found['optimizer']]}, {decay}: {', '.join(parts)}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return " ".join(map(_value, value))
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def _text(found: Mapping[str, Any]) -> str:
-    parts = [_title(found), aligned(_rows(found)), paragraph(found["meaning"])]
-    origin = found["published"]
-    if origin is not None:
-        parts[0] = f"{origin['model']} on {origin['data']}\n{parts[0]}\nSource: {origin['source']}"
-    if found["run"] is not None and found["run"]["points"] is not None:
-        parts.append(_run_text(found["run"]))
-    if found["notes"]:
-        parts.append("\n".join(paragraph(note, bullet="- ") for note in found["notes"]))
-    if found["plot"] is not None:
-        parts.append(f"Plot: {found['plot']}")
-    return "\n\n".join(parts)
-
-
-def _rows(found: Mapping[str, Any]) -> list[list[str]]:
-    rows = []
-    for key, name, what in (
-        ("half_life", "half-life", "in which a deviation of ‖w‖² halves"),
-        ("settled", "settles in", "until a twentieth of it is left"),
-        ("memory", "memory", "1/(ηλ), with no account of momentum"),
-    ):
-        epochs = found[f"{key}_epochs"]
-        shown = [] if epochs is None else [f"{typed(epochs)} epochs"]
-        known = found[key] is not None
-        rows.append(
-            [
-                name,
-                f"{typed(found[key])} steps" if known else typed(None),
-                *shown,
-                what,
-            ]
-        )
-    degrees, product = found["angle_degrees"], found["invariant"]
-    turn = [typed(None)]
-    if degrees is not None:
-        turn = [f"{typed(degrees)}°", f"{typed(found['angle'])} rad per step"]
-    regime = found["regime"]
-    return [
-        ["angle", *turn],
-        *rows,
-        ["radius", typed(found["radius"])],
-        ["effective lr", typed(found["effective_lr"])],
-        ["invariant", f"{product['name']} = {typed(product['value'])}"],
-        [
-            "regime",
-            *([typed(None)] if regime is None else [f"{regime}: {_REGIMES[regime]}"]),
-        ],
-    ]
-
-
-def _run_text(run: Mapping[str, Any]) -> str:
-    shares = run["relative"]
-    head = ["", "step", "lr", "r / r*" if shares else "radius", "°/step",
-            "η_eff / η_eff*" if shares else "η_eff", "° / °*"]  # fmt: skip
-    keys = ("step", "lr", "radius", "angle_degrees", "effective_lr", "angle_over_equilibrium")
-    rows = [[point["at"], *(typed(point[key]) for key in keys)] for point in run["points"]]
-    start = "the equilibrium of the peak lr" if run["start"] == "equilibrium" else "--radius"
-    first = f"{run['steps']:,} steps, {run['schedule']} schedule, from {start}."
-    if shares:
-        first += " r* and η_eff* are those of this equilibrium."
-    first += " °* is the equilibrium's at the lr of the step. Momentum buffers start empty."
-    parts = [paragraph(first), aligned([head, *rows], right=range(1, 7)), paragraph(run["summary"])]
-    return "\n\n".join(parts)

@@ -2,7 +2,9 @@
 
 from etaeff.theory._effective_lr import effective_lr, radius_power
 from etaeff.theory._equilibrium import Equilibrium, equilibrium
+from etaeff.theory._forecast import Forecast, forecast, published_rows
 from etaeff.theory._invariant import Invariant, invariant, usual_decay
+from etaeff.theory._predicted_run import PredictedRun, Waypoint
 from etaeff.theory._schedule_law import (
     schedule_drive,
     schedule_from_drive,
@@ -26,16 +28,21 @@ __all__ = [
     "PUBLISHED_SETTINGS",
     "SCHEDULES",
     "Equilibrium",
+    "Forecast",
     "Invariant",
+    "PredictedRun",
     "PublishedSetting",
     "Setting",
     "Timescale",
     "Trajectory",
+    "Waypoint",
     "effective_lr",
     "equilibrium",
+    "forecast",
     "invariant",
     "lr_schedule",
     "of_torch",
+    "published_rows",
     "published_setting",
     "radius_power",
     "schedule_drive",

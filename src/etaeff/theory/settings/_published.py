@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from etaeff.theory.settings._setting import Setting
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedSetting:
@@ -47,3 +49,16 @@ class PublishedSetting:
     steps: int | None
     schedule: str
     source: str
+
+    @property
+    def setting(self) -> Setting:
+        """The optimiser and its numbers, Muon's with the rate that `lr` is meant for."""
+        return Setting(
+            optimizer=self.optimizer,
+            lr=self.lr,
+            wd=self.wd,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            betas=self.betas,
+            adjust_lr_fn="match_rms_adamw" if self.optimizer == "muon" else None,
+        )
