@@ -19,19 +19,25 @@ if _typing.TYPE_CHECKING:
     from etaeff.convert._match import Match, match
     from etaeff.convert._replay import from_trajectory
     from etaeff.convert._rescale import rescale_
+    from etaeff.convert._rows import exponential_rows, match_rows
     from etaeff.convert._sphere import SphereSchedule, to_sphere
+    from etaeff.convert._sphere_setting import SphereSetting, sphere_setting
 
 __all__ = [
     "ExponentialSchedule",
     "Match",
     "Setting",
     "SphereSchedule",
+    "SphereSetting",
     "decay_schedule",
     "drop_lr_",
+    "exponential_rows",
     "exponential_schedule",
     "from_trajectory",
     "match",
+    "match_rows",
     "rescale_",
+    "sphere_setting",
     "to_sphere",
 ]
 
@@ -39,12 +45,16 @@ _HOMES = {
     "ExponentialSchedule": "_exponential",
     "Match": "_match",
     "SphereSchedule": "_sphere",
+    "SphereSetting": "_sphere_setting",
     "decay_schedule": "_exponential",
     "drop_lr_": "_drop_lr",
+    "exponential_rows": "_rows",
     "exponential_schedule": "_exponential",
     "from_trajectory": "_replay",
     "match": "_match",
+    "match_rows": "_rows",
     "rescale_": "_rescale",
+    "sphere_setting": "_sphere_setting",
     "to_sphere": "_sphere",
 }
 
