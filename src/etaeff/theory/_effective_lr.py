@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
-from etaeff.theory.settings._registry import optimizer_of
+from etaeff.theory.settings import Setting, optimizer_of
+from etaeff.theory.settings._update_rule import given_or_set, name_of
 
 
-def radius_power(optimizer: str) -> int:
+def radius_power(optimizer: str | Setting) -> int:
     """The power of ‖w‖ that the effective learning rate is divided by.
 
     A scale-invariant loss has a gradient that shrinks as 1/‖w‖, and a step of fixed length
@@ -21,10 +22,12 @@ def radius_power(optimizer: str) -> int:
         >>> radius_power("sgd"), radius_power("adam")
         (2, 1)
     """
-    return optimizer_of(optimizer).radius_power
+    return optimizer_of(name_of(optimizer)).radius_power
 
 
-def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatArray:
+def effective_lr(
+    optimizer: str | Setting, *, lr: ArrayLike | None = None, radius: ArrayLike
+) -> FloatArray:
     r"""Effective learning rate: the rate that would turn a unit-norm weight as much.
 
     $$\eta_\mathrm{eff} = \eta / \|w\|^2 \;\text{(SGD)}, \qquad
@@ -32,8 +35,8 @@ def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatAr
 
     Args:
         optimizer: `"sgd"` (with or without momentum), `"rmsprop"`, `"adam"`, `"adamw"`,
-            `"lion"`, `"muon"` or `"normalized"`.
-        lr: Learning rate η > 0, per step.
+            `"lion"`, `"muon"` or `"normalized"`; or a `Setting`, which says η too.
+        lr: Learning rate η > 0, per step; needed beside a name.
         radius: ‖w‖ > 0, broadcast against `lr`.
 
     Returns:
@@ -47,6 +50,8 @@ def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatAr
     Examples:
         >>> float(effective_lr("sgd", lr=0.1, radius=2.0))
         0.025
+        >>> float(effective_lr(Setting.parse("sgd lr=0.1 wd=5e-4"), radius=2.0))
+        0.025
         >>> effective_lr("adamw", lr=0.01, radius=[1.0, 10.0])
         array([0.01 , 0.001])
 
@@ -54,7 +59,8 @@ def effective_lr(optimizer: str, *, lr: ArrayLike, radius: ArrayLike) -> FloatAr
         van Laarhoven, "L2 Regularization versus Batch and Weight Normalization", 2017.
     """
     power = radius_power(optimizer)
-    eta, r = positive("lr", lr), positive("radius", radius)
+    eta = positive("lr", given_or_set(optimizer, "lr", lr))
+    r = positive("radius", radius)
     check_shapes(lr=eta, radius=r)
     with np.errstate(all="ignore"):
         rate = eta / r

@@ -1,26 +1,20 @@
 """Where weight decay holds a scale-invariant weight, and how far it turns there in a step."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._checks.numbers import FloatArray, check_shapes, positive, product, result
+from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
 from etaeff.errors import UsageError
-from etaeff.theory._adaptive import adaptive_state, buffer_shape
-from etaeff.theory._buffer import buffer_filter, gradient_weight, is_stationary, moments
-from etaeff.theory._memory import memory_of
-from etaeff.theory._memory import moments as memory_moments
-from etaeff.theory._relaxation import (
-    half_life_of_adaptive,
-    half_life_of_buffer,
-    half_life_of_known_updates,
-)
-from etaeff.theory.settings._update_rule import UpdateRule, rule_of
+from etaeff.theory._models import Rest, Sizes, model_of
+from etaeff.theory.settings import Hyperparameters, Setting
+from etaeff.theory.settings._update_rule import UpdateRule, requested
 
-_SLOW, _FAST = 0.01, 0.5  # 1 − cosine of 8.1° and of 60°
-_NO_DECAY = " Without decay the norm only grows, and there is no equilibrium."
+_SLOW_TURN: Final = 0.01  # 1 − cosine of 8.1°
+_FAST_TURN: Final = 0.5  # of 60°
+_NO_DECAY: Final = " Without decay the norm only grows, and there is no equilibrium."
 
 
 @dataclass(frozen=True)
@@ -59,20 +53,13 @@ class Equilibrium:
 
 
 def equilibrium(
-    optimizer: str,
+    optimizer: str | Setting,
     *,
-    lr: ArrayLike,
-    wd: ArrayLike,
-    momentum: ArrayLike | None = None,
-    dampening: ArrayLike | None = None,
-    nesterov: bool | None = None,
-    betas: tuple[ArrayLike, ArrayLike] | None = None,
-    alpha: ArrayLike | None = None,
-    decay: str | None = None,
+    lr: ArrayLike | None = None,
+    wd: ArrayLike | None = None,
     dim: ArrayLike | None = None,
     grad_norm_sq: ArrayLike | None = None,
-    shape: tuple[int, int] | None = None,
-    adjust_lr_fn: str | None = None,
+    **arguments: Unpack[Hyperparameters],
 ) -> Equilibrium:
     r"""Equilibrium of a scale-invariant weight under an optimiser with weight decay.
 
@@ -102,36 +89,43 @@ def equilibrium(
     signal (large batches, early training) break it: compare with what you measure.
 
     Args:
-        optimizer: `"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"lion"`, `"muon"` or `"normalized"`:
-            torch's names in lower case, with torch's update rules. `"adam"` has L2 in the gradient.
-            Sign descent is `"lion"` with betas (0, 0).
-        lr: Learning rate η > 0, per step.
-        wd: Weight decay λ > 0, PyTorch's convention, with ηλ < 2.
-        momentum: μ in [0, 1) of SGD, RMSProp, Muon and normalised gradients; torch's default.
-        dampening: Of SGD's momentum, in [0, 1).
-        nesterov: Of SGD and Muon.
-        betas: Of Adam, AdamW and Lion.
-        alpha: Smoothing constant of RMSProp, in [0, 1).
-        decay: `"l2"` adds λw to the gradient, `"decoupled"` multiplies w by 1 − ηλ. By default as
-            torch's optimiser does.
+        optimizer: A `Setting`, which says η, λ and the hyperparameters, or the name of an
+            optimiser: `"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"lion"`, `"muon"` or
+            `"normalized"`, torch's names in lower case, with torch's update rules. `"adam"` has L2
+            in the gradient. Sign descent is `"lion"` with betas (0, 0).
+        lr: Learning rate η > 0, per step; needed beside a name.
+        wd: Weight decay λ > 0, PyTorch's convention, with ηλ < 2; needed beside a name.
         dim: Number of entries C of the block: for Adam, RMSProp and Lion.
         grad_norm_sq: $G = E\|\bar g\|^2$ > 0, the mean squared norm of the gradient on the unit
             sphere, $\bar g = \|w\| g$: for SGD, and for Adam and RMSProp with L2.
-        shape: (rows, columns) of the matrix, for Muon: one whole number each.
-        adjust_lr_fn: Of Muon: `"original"` or `"match_rms_adamw"`.
+        **arguments: Hyperparameters, by default torch's:
+
+            - `momentum`: μ in [0, 1) of SGD, RMSProp, Muon and normalised gradients;
+            - `dampening`: of SGD's momentum, in [0, 1);
+            - `nesterov`: of SGD and Muon;
+            - `betas`: of Adam, AdamW and Lion;
+            - `alpha`: smoothing constant of RMSProp, in [0, 1);
+            - `decay`: `"l2"` adds λw to the gradient, `"decoupled"` multiplies w by 1 − ηλ; by
+              default as torch's optimiser does;
+            - `shape`: (rows, columns) of the matrix, for Muon: one whole number each;
+            - `adjust_lr_fn`: of Muon: `"original"` or `"match_rms_adamw"`.
 
     Returns:
         The equilibrium. What needs an input that is not given is `None`, and `notes` names it.
 
     Raises:
         UnknownNameError: If the optimiser is not known.
-        UsageError: If an argument lies outside its range, does not belong to the optimiser, or
-            does not broadcast; if there is no equilibrium; if a result leaves float64.
+        NoLawError: If no law is derived for the optimiser, or for it with this decay.
+        UsageError: If an argument lies outside its range, does not belong to the optimiser, does
+            not broadcast, or differs from the setting's; if there is no equilibrium; if a result
+            leaves float64.
 
     Examples:
         >>> equilibrium("sgd", lr=0.1, wd=5e-4, momentum=0.9)
         Equilibrium(radius=None, angle=0.007255, cosine=1, effective_lr=None, half_life=339.9,
         regime='slow')
+        >>> equilibrium(Setting.parse("sgd lr=0.1 wd=5e-4 momentum=0.9")).angle.round(6)
+        np.float64(0.007255)
         >>> equilibrium("adamw", lr=1e-3, wd=0.1, dim=768).radius.round(3)
         np.float64(1.958)
         >>> equilibrium("sgd", lr=0.1, wd=[1e-4, 4e-4], grad_norm_sq=1.0).angle.round(5)
@@ -143,123 +137,23 @@ def equilibrium(
         first order. Nesterov, dampening, RMSProp, Adam with L2, finite β₂ and x, and Muon's
         dependence on the matrix's shape are derived in `docs/theory.md`.
     """
-    chosen = rule_of(
-        optimizer,
-        {
-            "decay": decay,
-            "momentum": momentum,
-            "dampening": dampening,
-            "nesterov": nesterov,
-            "betas": betas,
-            "alpha": alpha,
-            "shape": shape,
-            "adjust_lr_fn": adjust_lr_fn,
-        },
-    )
+    rule, lr, wd = requested(optimizer, lr, wd, arguments)
     eta, lam = positive("lr", lr), positive("wd", wd, why=_NO_DECAY)
-    entries = None if dim is None else positive("dim", dim)
-    g = None if grad_norm_sq is None else positive("grad_norm_sq", grad_norm_sq)
-    everywhere = _shape(chosen, lr=eta, wd=lam, dim=entries, grad_norm_sq=g)
+    sizes = Sizes(
+        None if dim is None else positive("dim", dim),
+        None if grad_norm_sq is None else positive("grad_norm_sq", grad_norm_sq),
+    )
+    shape = _broadcast_shape(rule, lr=eta, wd=lam, **sizes._asdict())
+    model = model_of(rule)
     with np.errstate(all="ignore"):  # what leaves float64 is refused at the end, in a sentence
-        if chosen.name == "sgd":
-            found = _of_sgd(chosen, eta, product(eta, lam), g)
-        elif chosen.decay == "l2":
-            found = _of_adaptive(chosen, eta, lam, entries, g)
-        else:
-            found = _of_known_updates(chosen, eta, product(eta, lam), entries)
-    spread: dict[str, Any] = {
-        name: np.broadcast_to(value, everywhere).copy()[()]
-        for name, value in vars(found).items()
-        if isinstance(value, np.ndarray | np.generic)
-    }
-    return replace(found, **spread)
+        rest = model.equilibrium(rule, eta, lam, sizes)
+        if rest.decorrelation is None or rest.shrinkage is None:
+            return Equilibrium(None, None, None, None, None, None, rest.notes)
+        half_life = _checked_half_life(model.half_life(rule, rest.shrinkage))
+        return _assembled(rule, eta, rest, rest.decorrelation, half_life, shape)
 
 
-def _of_sgd(
-    chosen: UpdateRule, eta: FloatArray, x: FloatArray, g: FloatArray | None
-) -> Equilibrium:
-    """SGD with and without momentum, L2 or decoupled: an ARMA(2, 1) process."""
-    kappa = gradient_weight(chosen)
-    process = buffer_filter(chosen, x, kappa=kappa)
-    if not np.all(is_stationary(process)):
-        raise UsageError(
-            f"`lr` times `wd` is {np.max(x)}, too large for this momentum: the decay alone makes "
-            "the weight oscillate without bound, and there is no equilibrium."
-        )
-    found = moments(process)
-    notes = []
-    if chosen["nesterov"] and np.any(chosen["dampening"] > 0):
-        notes.append("torch.optim.SGD refuses Nesterov momentum with dampening.")
-    radius = None
-    if g is None:
-        notes.append(_missing("grad_norm_sq"))
-    else:
-        radius = np.exp((np.log(g) + np.log(found.variance)) / 4 + np.log(eta) / 2)
-    half_life = half_life_of_buffer(chosen, x, kappa)
-    return _assemble(chosen, eta, radius, found.decorrelation, half_life, notes)
-
-
-def _of_known_updates(
-    chosen: UpdateRule, eta: FloatArray, x: FloatArray, entries: FloatArray | None
-) -> Equilibrium:
-    """Decoupled decay of updates whose size does not depend on the gradient's."""
-    memory = memory_of(chosen)
-    found = memory_moments(x, memory)
-    notes = []
-    size = memory.norm_sq
-    if chosen.name == "muon":
-        if size is None:
-            notes.append(
-                "`radius` and `effective_lr` need `shape`; without it the matrix is taken to be "
-                "much wider than high, and a square one turns further."
-            )
-    elif chosen.name != "normalized":
-        if entries is None:
-            notes.append(_missing("dim"))
-        size = None if entries is None or size is None else size * entries
-    smoothing = chosen.arguments.get("alpha", chosen.arguments.get("betas", (0, 1))[1])
-    if chosen.name != "lion" and np.any(smoothing < 0.9):
-        notes.append(
-            "The second moment is taken to first order in 1 − β₂, which is no longer small here."
-        )
-    radius = None
-    if size is not None:
-        radius = np.exp((np.log(size) + np.log(found.variance)) / 2 + np.log(eta))
-    if chosen.name in ("rmsprop", "adam", "adamw"):
-        half_life = half_life_of_adaptive(chosen, x)
-    else:
-        half_life = half_life_of_known_updates(x)
-    return _assemble(chosen, eta, radius, found.decorrelation, half_life, notes)
-
-
-def _of_adaptive(
-    chosen: UpdateRule,
-    eta: FloatArray,
-    lam: FloatArray,
-    entries: FloatArray | None,
-    g: FloatArray | None,
-) -> Equilibrium:
-    """Adam and RMSProp with L2 in the gradient: nothing is known without both C and G."""
-    if entries is None or g is None:
-        given = {"dim": entries, "grad_norm_sq": g}
-        missing = " and ".join(f"`{name}`" for name, value in given.items() if value is None)
-        note = f"Every quantity needs {missing}: the decay that Adam sees depends on both."
-        return Equilibrium(None, None, None, None, None, None, (note,))
-    state = adaptive_state(chosen, lr=eta, wd=lam, dim=entries, grad_norm_sq=g)
-    mu, kappa, _ = buffer_shape(chosen)
-    decorrelation = np.asarray(kappa / (1 + mu) * state.shrinkage)
-    half_life = half_life_of_adaptive(chosen, state.shrinkage)
-    return _assemble(chosen, eta, state.radius, decorrelation, half_life, [])
-
-
-def _assemble(
-    chosen: UpdateRule,
-    eta: FloatArray,
-    radius: FloatArray | None,
-    decorrelation: FloatArray,
-    half_life: FloatArray,
-    notes: list[str],
-) -> Equilibrium:
+def _checked_half_life(half_life: FloatArray) -> FloatArray:
     if np.any(np.isnan(half_life)):
         raise UsageError(
             "The decay is so strong that a disturbed norm swings without end: there is no "
@@ -267,32 +161,44 @@ def _assemble(
         )
     if not np.all(np.isfinite(half_life)):
         result("half-life", half_life)  # refuses it
-    rate = None
-    if radius is not None:
-        radius = result("radius", np.asarray(radius))
-        rate = np.exp(np.log(eta) - chosen.optimizer.radius_power * np.log(radius))
+    return half_life
+
+
+def _assembled(
+    rule: UpdateRule,
+    eta: FloatArray,
+    rest: Rest,
+    decorrelation: FloatArray,
+    half_life: FloatArray,
+    shape: tuple[int, ...],
+) -> Equilibrium:
+    """What follows from where a weight rests, every array of one shape."""
+
+    def spread(value: FloatArray) -> FloatArray:
+        return np.broadcast_to(value, shape).copy()[()]
+
+    radius = rate = None
+    if rest.radius is not None:
+        radius = result("radius", np.asarray(rest.radius))
+        rate = np.exp(np.log(eta) - rule.optimizer.radius_power * np.log(radius))
         rate = result("effective learning rate", np.asarray(rate))
     half_chord = np.sqrt(np.minimum(decorrelation / 2, 1))  # of the unit circle; exact for small
     turn = float(np.max(decorrelation))
     return Equilibrium(
-        radius=radius,
-        angle=result("angle", np.asarray(2 * np.arcsin(half_chord))),
-        cosine=np.asarray(1 - decorrelation)[()],
-        effective_lr=rate,
-        half_life=np.asarray(half_life)[()],
-        regime="slow" if turn < _SLOW else "fast" if turn <= _FAST else "erratic",
-        notes=tuple(notes),
+        radius=None if radius is None else spread(radius),
+        angle=spread(result("angle", np.asarray(2 * np.arcsin(half_chord)))),
+        cosine=spread(np.asarray(1 - decorrelation)),
+        effective_lr=None if rate is None else spread(rate),
+        half_life=spread(half_life),
+        regime="slow" if turn < _SLOW_TURN else "fast" if turn <= _FAST_TURN else "erratic",
+        notes=rest.notes,
     )
 
 
-def _missing(name: str) -> str:
-    return f"`radius` and `effective_lr` need `{name}`."
-
-
-def _shape(chosen: UpdateRule, **arrays: FloatArray | None) -> tuple[int, ...]:
+def _broadcast_shape(rule: UpdateRule, **arrays: FloatArray | None) -> tuple[int, ...]:
     """The shape that all inputs broadcast to."""
-    own: dict[str, Any] = dict(chosen.arguments)
-    if "betas" in own:
-        own |= {f"betas[{i}]": beta for i, beta in enumerate(own.pop("betas"))}
-    given = own | arrays
+    given: dict[str, Any] = dict(rule.arguments)
+    if "betas" in given:
+        given |= {f"betas[{i}]": beta for i, beta in enumerate(given.pop("betas"))}
+    given |= arrays
     return check_shapes(**{name: a for name, a in given.items() if isinstance(a, np.ndarray)})

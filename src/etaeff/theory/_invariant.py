@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
-from etaeff.theory.settings._registry import optimizer_of
-from etaeff.theory.settings._update_rule import rule_of
+from etaeff.theory.settings import Setting, optimizer_of
+from etaeff.theory.settings._update_rule import name_of, rule_of
 
 
 class Invariant(NamedTuple):
@@ -25,11 +25,11 @@ class Invariant(NamedTuple):
         eta, lam = positive("lr", lr), positive("wd", wd)
         check_shapes(lr=eta, wd=lam)
         with np.errstate(all="ignore"):
-            found = eta * lam  # η² by itself may leave float64 where η²λ does not
-            return result("product", eta * found if self.lr_power == 2 else found)
+            value = eta * lam  # η² by itself may leave float64 where η²λ does not
+            return result("product", eta * value if self.lr_power == 2 else value)
 
 
-def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
+def invariant(optimizer: str | Setting, *, decay: str | None = None) -> Invariant:
     """The product of η and λ that fixes how far a scale-invariant weight turns in a step.
 
     Where the decay multiplies the weight (decoupled), or enters a step that is proportional to
@@ -38,7 +38,7 @@ def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
     both depend on the norm. Momentum and betas are held; so are the gradients on the unit sphere.
 
     Args:
-        optimizer: As in `equilibrium`.
+        optimizer: As in `equilibrium`: a `Setting`, or a name.
         decay: `"l2"` or `"decoupled"`; by default as torch's optimiser does.
 
     Returns:
@@ -58,11 +58,10 @@ def invariant(optimizer: str, *, decay: str | None = None) -> Invariant:
         Li & Arora 2020 and Wan et al. 2020 for SGD; Kosson et al. 2024 for AdamW; for Adam with
         L2, `docs/theory.md`.
     """
-    chosen = rule_of(optimizer, {"decay": decay})
-    return Invariant(chosen.law.lr_power)
+    return Invariant(rule_of(optimizer, {"decay": decay}).law.lr_power)
 
 
-def usual_decay(optimizer: str) -> str:
+def usual_decay(optimizer: str | Setting) -> str:
     """Where the weight decay of torch's optimiser of this name acts: `"l2"` or `"decoupled"`.
 
     Args:
@@ -75,4 +74,4 @@ def usual_decay(optimizer: str) -> str:
         >>> usual_decay("adam"), usual_decay("adamw")
         ('l2', 'decoupled')
     """
-    return optimizer_of(optimizer).usual_decay
+    return optimizer_of(name_of(optimizer)).usual_decay

@@ -19,9 +19,10 @@ from etaeff._checks.numbers import (
 )
 from etaeff.errors import UsageError
 from etaeff.theory._effective_lr import radius_power
+from etaeff.theory.settings import Setting
 
 
-def schedule_drive(optimizer: str = "sgd", *, lr: ArrayLike, wd: ArrayLike) -> FloatArray:
+def schedule_drive(optimizer: str | Setting = "sgd", *, lr: ArrayLike, wd: ArrayLike) -> FloatArray:
     r"""What a schedule alone does to the effective learning rate from each step to the next.
 
     $$B_t = \frac{\eta_{t+1}}{\eta_t\, a_t^\nu\, a_{t+1}}$$
@@ -30,7 +31,7 @@ def schedule_drive(optimizer: str = "sgd", *, lr: ArrayLike, wd: ArrayLike) -> F
     $B = a^{-1-\nu}$.
 
     Args:
-        optimizer: Says ν: 1 for `"sgd"`, 0 for the others.
+        optimizer: A name or a `Setting`. Says ν: 1 for `"sgd"`, 0 for the others.
         lr: η > 0 of each step, shape (steps,).
         wd: λ ≥ 0, a number or one for each step; ηλ < 1.
 
@@ -51,7 +52,7 @@ def schedule_drive(optimizer: str = "sgd", *, lr: ArrayLike, wd: ArrayLike) -> F
 
 
 def schedule_law(
-    optimizer: str = "sgd",
+    optimizer: str | Setting = "sgd",
     *,
     lr: ArrayLike,
     wd: ArrayLike,
@@ -68,7 +69,7 @@ def schedule_law(
     is always true; sign methods and Adam are orthogonal only on average.
 
     Args:
-        optimizer: Says ν: 1 for `"sgd"`, 0 for the others.
+        optimizer: A name or a `Setting`. Says ν: 1 for `"sgd"`, 0 for the others.
         lr: η > 0 of each step, shape (steps,).
         wd: λ ≥ 0, a number or one for each step; ηλ < 1.
         radius: ‖w‖ > 0 before the first step.
@@ -114,7 +115,7 @@ def schedule_from_drive(
     lr: float,
     wd: ArrayLike,
     steps: int | None = None,
-    optimizer: str = "sgd",
+    optimizer: str | Setting = "sgd",
 ) -> FloatArray:
     r"""The schedule that has a given drive: the inverse of `schedule_drive`.
 

@@ -1,7 +1,7 @@
 """How long a normalised weight takes to settle, and how long it remembers."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,9 +15,10 @@ from etaeff._checks.numbers import (
     result,
 )
 from etaeff.errors import UsageError
-from etaeff.theory._buffer import Filter, buffer_filter, gradient_weight
 from etaeff.theory._equilibrium import equilibrium
-from etaeff.theory.settings._update_rule import rule_of
+from etaeff.theory._models import model_of
+from etaeff.theory.settings import Hyperparameters, Setting
+from etaeff.theory.settings._update_rule import requested
 
 _SETTLED: Final = 0.05  # share of the first deviation of ‖w‖² that may be left
 
@@ -43,13 +44,15 @@ class Timescale:
 
 
 def timescale(
-    optimizer: str,
+    optimizer: str | Setting,
     *,
-    lr: ArrayLike,
-    wd: ArrayLike,
+    lr: ArrayLike | None = None,
+    wd: ArrayLike | None = None,
     batch: ArrayLike | None = None,
     data: ArrayLike | None = None,
-    **arguments: Any,
+    dim: ArrayLike | None = None,
+    grad_norm_sq: ArrayLike | None = None,
+    **arguments: Unpack[Hyperparameters],
 ) -> Timescale:
     r"""Steps and epochs until a weight is at equilibrium, and the memory of the decay.
 
@@ -62,13 +65,15 @@ def timescale(
     $$\tau = \frac{1}{\eta\lambda}\;\text{steps} = \frac{B}{\eta\lambda D}\;\text{epochs}.$$
 
     Args:
-        optimizer: As in `equilibrium`.
+        optimizer: As in `equilibrium`: a `Setting`, or a name with `lr` and `wd`.
         lr: Learning rate η > 0, per step.
         wd: Weight decay λ > 0, with ηλ < 2.
         batch: Examples (or tokens) per step, B > 0.
         data: Examples (or tokens) of an epoch, D > 0. Of the whole run, if the memory is to be
             told as a share of the run.
-        **arguments: The others of `equilibrium`, such as `momentum` and `betas`.
+        dim: C, as in `equilibrium`: for Adam and RMSProp with L2.
+        grad_norm_sq: G: likewise.
+        **arguments: Hyperparameters as in `equilibrium`, such as `momentum` and `betas`.
 
     Returns:
         The times. What needs an input that is not given is `None`.
@@ -87,11 +92,12 @@ def timescale(
         Wan et al. 2020; Wang & Aitchison, "How to set AdamW's weight decay as you scale model and
         dataset size", 2024, for τ, which counts AdamW's steps.
     """
-    found = equilibrium(optimizer, lr=lr, wd=wd, **arguments)
+    rest = equilibrium(optimizer, lr=lr, wd=wd, dim=dim, grad_norm_sq=grad_norm_sq, **arguments)
+    _, lr, wd = requested(optimizer, lr, wd, arguments)
     with np.errstate(all="ignore"):
         memory = result("memory", 1 / product(positive("lr", lr), positive("wd", wd)))
     steps_per_epoch = _steps_per_epoch(batch, data)
-    settled = None if found.half_life is None else -np.log2(_SETTLED) * found.half_life
+    settled = None if rest.half_life is None else -np.log2(_SETTLED) * rest.half_life
 
     def epochs(steps: FloatArray | None) -> FloatArray | None:
         if steps is None or steps_per_epoch is None:
@@ -100,11 +106,16 @@ def timescale(
         with np.errstate(all="ignore"):
             return result("number of epochs", steps / steps_per_epoch)
 
-    return Timescale(found.half_life, settled, epochs(settled), memory, epochs(memory))
+    return Timescale(rest.half_life, settled, epochs(settled), memory, epochs(memory))
 
 
 def steps_after_drop(
-    optimizer: str, k: ArrayLike, *, lr: ArrayLike, wd: ArrayLike, **arguments: Any
+    optimizer: str | Setting,
+    k: ArrayLike,
+    *,
+    lr: ArrayLike | None = None,
+    wd: ArrayLike | None = None,
+    **arguments: Unpack[Hyperparameters],
 ) -> FloatArray:
     r"""Fewest steps until ‖w‖ is at its new equilibrium, after lr was divided by k.
 
@@ -118,7 +129,8 @@ def steps_after_drop(
     its new level. `etaeff.convert.drop_lr_` spares the wait.
 
     Args:
-        optimizer: As in `equilibrium`, without L2 for Adam and RMSProp.
+        optimizer: As in `equilibrium`, without L2 for Adam and RMSProp: a `Setting`, or a name
+            with `lr` and `wd`.
         k: What lr was divided by, > 1.
         lr: Learning rate η > 0 after the drop.
         wd: Weight decay λ > 0, with ηλ < 1.
@@ -138,34 +150,16 @@ def steps_after_drop(
         Wan et al., "Spherical Motion Dynamics", 2020, Corollary 3.1, for the wait; the bound here
         follows from the powers of η in the radius.
     """
-    chosen = rule_of(optimizer, arguments)
-    if chosen.decay == "l2" and chosen.name != "sgd":
-        raise UsageError(f"The wait after a drop is not derived for `{optimizer}` with L2.")
+    rule, lr, wd = requested(optimizer, lr, wd, arguments)
     x = product(positive("lr", lr), positive("wd", wd))
     factor = array("k", k)
     if not (np.all(factor > 1) and np.all(np.isfinite(factor))):
         raise UsageError(f"`k` must be above 1 and finite, got {k!r}.")
     if np.any(x >= 1):
         raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
-    shrinkage, power = x, 0.5
-    if chosen.name == "sgd":
-        kappa = gradient_weight(chosen)
-        check_shapes(lr_wd=x, momentum=chosen["momentum"], dampening=kappa)
-        shrinkage, power = _pure_decay(buffer_filter(chosen, x, kappa=kappa)), 0.25
-    check_shapes(k=factor, lr_wd=shrinkage)
-    return result("number of steps", power * np.log(factor) / -np.log1p(-shrinkage))
-
-
-def _pure_decay(process: Filter) -> FloatArray:
-    """What a weight loses of itself a step with no gradient: 1 − the larger root of its process."""
-    trace = 1 + process.det - process.one_minus
-    if np.any((trace**2 < 4 * process.det) | (trace <= 0)):
-        raise UsageError(
-            "`lr` times `wd` is too large for this momentum: decay alone makes the weight "
-            "oscillate, and it passes zero."
-        )
-    root = (trace + np.sqrt(trace**2 - 4 * process.det)) / 2
-    return np.asarray(process.one_minus / (1 - process.det / root))  # 1 − root, all its digits
+    share, power = model_of(rule).bare_decay(rule, x)
+    check_shapes(k=factor, lr_wd=share)
+    return result("number of steps", power * np.log(factor) / -np.log1p(-share))
 
 
 def _steps_per_epoch(batch: ArrayLike | None, data: ArrayLike | None) -> FloatArray | None:

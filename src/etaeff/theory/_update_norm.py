@@ -1,27 +1,21 @@
 """How long a step is before the learning rate multiplies it."""
 
-import numpy as np
+from typing import Unpack
+
 from numpy.typing import ArrayLike
 
-from etaeff._checks.numbers import FloatArray, check_shapes, positive, result
-from etaeff.errors import UsageError
-from etaeff.theory._buffer import gradient_weight, step_weights
-from etaeff.theory._memory import memory_of
+from etaeff._checks.numbers import FloatArray, positive
+from etaeff.theory._models import Sizes, model_of
+from etaeff.theory.settings import Hyperparameters, Setting
 from etaeff.theory.settings._update_rule import rule_of
 
 
 def update_norm(
-    optimizer: str,
+    optimizer: str | Setting,
     *,
-    momentum: ArrayLike | None = None,
-    dampening: ArrayLike | None = None,
-    nesterov: bool | None = None,
-    betas: tuple[ArrayLike, ArrayLike] | None = None,
-    alpha: ArrayLike | None = None,
     dim: ArrayLike | None = None,
     grad_norm_sq: ArrayLike | None = None,
-    shape: tuple[int, int] | None = None,
-    adjust_lr_fn: str | None = None,
+    **arguments: Unpack[Hyperparameters],
 ) -> FloatArray:
     r"""Root mean square norm of an update on the unit sphere, for a learning rate of 1.
 
@@ -32,16 +26,11 @@ def update_norm(
       C\,\frac{1 - \beta_1}{1 + \beta_1}\;\text{(Adam)}, \qquad C\;\text{(Lion)}.$$
 
     Args:
-        optimizer: As in `equilibrium`, as are the arguments below.
-        momentum: Of SGD, RMSProp, Muon and normalised gradients.
-        dampening: Of SGD.
-        nesterov: Of SGD and Muon.
-        betas: Of Adam, AdamW and Lion.
-        alpha: Of RMSProp.
+        optimizer: As in `equilibrium`: a `Setting`, or a name.
         dim: C; needed for all but SGD, Muon and normalised gradients.
         grad_norm_sq: G; needed for SGD.
-        shape: (rows, columns); needed for Muon.
-        adjust_lr_fn: Of Muon.
+        **arguments: Hyperparameters as in `equilibrium`: `momentum`, `dampening`, `nesterov`,
+            `betas`, `alpha`, `adjust_lr_fn`, and `shape`, which Muon needs.
 
     Returns:
         U, of the broadcast shape.
@@ -56,28 +45,11 @@ def update_norm(
         >>> update_norm("lion", dim=100)
         np.float64(10.0)
     """
-    own = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov, "betas": betas}
-    own |= {"alpha": alpha, "shape": shape, "adjust_lr_fn": adjust_lr_fn}
-    chosen = rule_of(optimizer, own)
-    if chosen.name == "sgd":
-        mu, kappa = chosen["momentum"], gradient_weight(chosen)
-        e, f = step_weights(mu, kappa, nesterov=chosen["nesterov"])
-        g = _given("grad_norm_sq", grad_norm_sq, chosen.name)
-        check_shapes(grad_norm_sq=g, momentum=mu, dampening=kappa)
-        with np.errstate(all="ignore"):
-            step_sq = e**2 + (f * kappa) ** 2 / (1 - mu**2)
-            return result("norm of the update", np.sqrt(g) * np.sqrt(step_sq))
-    size = memory_of(chosen).norm_sq
-    if size is None:
-        raise UsageError("`shape`, (rows, columns) of the matrix, is needed for `muon`.")
-    if chosen.name in ("muon", "normalized"):
-        return result("norm of the update", np.sqrt(size))
-    entries = _given("dim", dim, chosen.name)
-    check_shapes(dim=entries, betas=size)
-    return result("norm of the update", np.sqrt(size) * np.sqrt(entries))
-
-
-def _given(name: str, value: ArrayLike | None, optimizer: str) -> FloatArray:
-    if value is None:
-        raise UsageError(f"`{name}` is needed for the update of `{optimizer}`.")
-    return positive(name, value)
+    rule = rule_of(optimizer, arguments)
+    given = {"dim": dim, "grad_norm_sq": grad_norm_sq}
+    sizes = {
+        name: positive(name, value)
+        for name, value in given.items()
+        if value is not None and name == rule.optimizer.length_needs
+    }
+    return model_of(rule).update_norm(rule, Sizes(**sizes))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from etaeff._words import listed
-from etaeff.errors import UsageError
+from etaeff.errors import NoLawError, UsageError
 from etaeff.theory.settings._arguments import DECAYS, checked
 from etaeff.theory.settings._registry import OPTIMIZERS, Law, Optimizer, optimizer_of
 from etaeff.theory.settings._setting import Setting
@@ -70,20 +70,40 @@ def rule_of(optimizer: str | Setting, given: Mapping[str, Any]) -> UpdateRule:
     return _rule(name_of(optimizer), _merged(optimizer, given))
 
 
-def request(optimizer: str | Setting, lr: Any, wd: Any, given: Mapping[str, Any]) -> Request:
-    """The update rule, learning rate and decay of a `Setting`, or of a name with keywords."""
-    arguments = _merged(optimizer, {"lr": lr, "wd": wd, **given})
-    optimizer_of(name_of(optimizer))
+def requested(optimizer: str | Setting, lr: Any, wd: Any, given: Mapping[str, Any]) -> Request:
+    """The update rule, η and λ of a `Setting`, or of a name with keywords.
+
+    Args:
+        optimizer: Either.
+        lr: η, if it is given as a keyword.
+        wd: λ, likewise.
+        given: The other keywords; those that are `None` are not given.
+    """
+    arguments = _merged(optimizer, {**given, "lr": lr, "wd": wd})
+    rule = _rule(name_of(optimizer), arguments)
     for needed in ("lr", "wd"):
         if needed not in arguments:
             raise UsageError(f"`{needed}` is needed, unless the first argument is a `Setting`.")
-    lr, wd = arguments.pop("lr"), arguments.pop("wd")
-    return Request(_rule(name_of(optimizer), arguments), lr, wd)
+    return Request(rule, arguments["lr"], arguments["wd"])
 
 
-def value_of(optimizer: str | Setting, name: str, value: Any) -> Any:
-    """The value of one argument, which a `Setting` may have; `None` if nothing has it."""
-    return _merged(optimizer, {name: value}).get(name)
+def requested_run(optimizer: str | Setting, lr: Any, wd: Any, given: Mapping[str, Any]) -> Request:
+    """The same for a run, in which a schedule takes the place of a setting's number."""
+    if isinstance(optimizer, Setting):
+        schedules = {name: rate for name, rate in (("lr", lr), ("wd", wd)) if np.ndim(rate)}
+        merged = requested(
+            optimizer, None if "lr" in schedules else lr, None if "wd" in schedules else wd, given
+        )
+        return merged._replace(**schedules)
+    return requested(optimizer, lr, wd, given)
+
+
+def given_or_set(optimizer: str | Setting, name: str, value: Any) -> Any:
+    """The value of one argument, as a keyword or by the `Setting`."""
+    arguments = _merged(optimizer, {name: value})
+    if name not in arguments:
+        raise UsageError(f"`{name}` is needed, unless the first argument is a `Setting`.")
+    return arguments[name]
 
 
 def _merged(optimizer: str | Setting, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +131,7 @@ def _rule(name: str, given: Mapping[str, Any]) -> UpdateRule:
     if decay not in DECAYS:
         raise UsageError(f'`decay` must be "l2" or "decoupled", got {decay!r}.')
     if decay not in row.laws:
-        raise UsageError(
+        raise NoLawError(
             f'`{name}` is known with decay "{listed(row.laws)}" only: no law is derived for L2 '
             f"inside its gradient.{_other_name(row, decay)}"
         )

@@ -1,12 +1,12 @@
-r"""SGD's update with a buffer, as a linear filter of the gradient noise.
+r"""A weight under an update with a buffer, as a linear filter of the gradient noise.
 
 The weight w and the buffer v take a step together, with g the gradient at w,
 
 $$v' = \mu v + \kappa\,(g + \lambda w), \qquad
   w' = a w - \eta\,(e\,(g + \lambda w) + f v),$$
 
-where κ = 1 − dampening, and (e, f) is (κ, μ) for heavy ball (the step is v') and (1 + μκ, μ²) for
-Nesterov (it is g + λw + μv'). L2 has a = 1; decoupled decay has a = 1 − ηλ and no λ elsewhere.
+where κ weighs the gradient in the buffer, and (e, f) is (κ, μ) where the step is v' (heavy ball,
+Adam). L2 has a = 1; decoupled decay has a = 1 − ηλ and no λ elsewhere.
 
 Without v, this is $w'' = (\operatorname{tr} A)\, w' - (\det A)\, w + c_0 g' + c_1 g$, an
 ARMA(2, 1) process, whose variance and first autocorrelation are known in closed form.
@@ -17,14 +17,15 @@ from typing import NamedTuple
 import numpy as np
 
 from etaeff._checks.numbers import FloatArray
-from etaeff.theory.settings._update_rule import UpdateRule
 
 
-class StepWeights(NamedTuple):
-    """How the step is mixed from the gradient and the old buffer: e and f of the module."""
+class Mixing(NamedTuple):
+    """Constants of an update: μ and κ of the buffer, and e and f of the step."""
 
-    gradient: FloatArray
-    buffer: FloatArray
+    mu: FloatArray
+    kappa: FloatArray
+    e: FloatArray
+    f: FloatArray
 
 
 class Filter(NamedTuple):
@@ -32,7 +33,7 @@ class Filter(NamedTuple):
 
     Attributes:
         det: det A.
-        one_minus: det(I − A) = 1 − tr A + det A, found without cancellation.
+        one_minus: det(I − A) = 1 − tr A + det A, computed without cancellation.
         c0: Weight of the new gradient, over η.
         c1: Weight of the one before, over η.
     """
@@ -48,37 +49,24 @@ class Moments(NamedTuple):
 
     Attributes:
         variance: E‖w‖² for η = 1 and gradient noise of variance 1.
-        decorrelation: 1 − cosine of successive weights, found without cancellation.
+        decorrelation: 1 − cosine of successive weights, computed without cancellation.
     """
 
     variance: FloatArray
     decorrelation: FloatArray
 
 
-def gradient_weight(rule: UpdateRule) -> FloatArray:
-    """κ of SGD: 1 − dampening, and 1 without momentum, where torch has no buffer to damp."""
-    return np.where(rule["momentum"] > 0, 1 - rule["dampening"], 1.0)
-
-
-def step_weights(momentum: FloatArray, kappa: FloatArray, *, nesterov: bool) -> StepWeights:
-    """E and f of the update rule, from μ and κ."""
-    if nesterov:
-        return StepWeights(1 + momentum * kappa, momentum**2)
-    return StepWeights(kappa, momentum)
-
-
-def buffer_filter(rule: UpdateRule, x: FloatArray, *, kappa: FloatArray) -> Filter:
-    """The process that w follows under `rule` at x = ηλ, the noise held at its level.
+def process_of(mixing: Mixing, x: FloatArray, *, decay: str) -> Filter:
+    """The process that w follows at x = ηλ, the noise held at its level.
 
     Args:
-        rule: An optimiser that has momentum.
+        mixing: The update.
         x: ηλ of the step, in (0, 2).
-        kappa: κ > 0, the weight of the gradient in the buffer.
+        decay: `"l2"` or `"decoupled"`.
     """
-    mu = rule["momentum"]
-    e, f = step_weights(mu, kappa, nesterov=rule.arguments.get("nesterov", False))
+    mu, kappa, e, f = mixing
     c0, c1 = -e, mu * e - f * kappa
-    if rule.decay == "decoupled":
+    if decay == "decoupled":
         return Filter((1 - x) * mu, x * (1 - mu), c0, c1)
     return Filter(mu - x * c1, x * (e * (1 - mu) + f * kappa), c0, c1)
 

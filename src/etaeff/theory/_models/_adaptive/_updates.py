@@ -1,0 +1,135 @@
+r"""Updates that are divided by the root of an average of squared gradients: Adam and RMSProp.
+
+The average fluctuates by a variance of ω = 2ε/(1 + β₂), ε = 1 − β₂, and is correlated with the
+gradients that it is to divide. To first order in ε that changes an update's size and memory.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from etaeff._checks.numbers import FloatArray
+from etaeff.theory._models._correlation import Memory, parts
+from etaeff.theory._models._process import Mixing
+from etaeff.theory.settings._update_rule import UpdateRule
+
+_LARGEST_SHARE: Final = 0.1  # 1 − β₂ up to which its first order is enough
+_FIRST_ORDER: Final = (
+    "The second moment is taken to first order in 1 − β₂, which is no longer small here."
+)
+
+
+class Drive(NamedTuple):
+    """How the noise of a step feeds an update of two parts, each with a memory of its own.
+
+    Attributes:
+        decays: What is left of each part after a step.
+        fed: What a step's noise adds to the squared norm of each part, over that of the noise.
+    """
+
+    decays: tuple[float, float]
+    fed: tuple[float, float]
+
+
+class DividedUpdate:
+    """One update rule as the model needs it.
+
+    Attributes:
+        mixing: The buffer's constants, and the step's.
+        smoothing: β₂ or α.
+        adds_divided: Whether the buffer adds up gradients that were divided when they came.
+    """
+
+    mixing: Mixing
+    smoothing: FloatArray
+    adds_divided: bool = False
+
+    def notes(self) -> list[str]:
+        """What the numbers assume of this update."""
+        return [_FIRST_ORDER] if np.any(self.smoothing < 1 - _LARGEST_SHARE) else []
+
+    def memory(self) -> Memory:
+        """Size of an entry of the update, and how long it lasts, with decoupled decay."""
+        raise NotImplementedError
+
+    def thinning(self) -> float:
+        """What a second moment that fluctuates leaves of the noise in divided gradients."""
+        raise NotImplementedError
+
+    def drive(self) -> Drive:
+        """How noise feeds the update, where its buffer is divided as a whole."""
+        raise NotImplementedError
+
+    def corrected(self, eta: FloatArray) -> FloatArray:
+        """The rate of each step, with the corrections for the empty start of the averages."""
+        return eta
+
+
+class _Adam(DividedUpdate):
+    def __init__(self, rule: UpdateRule) -> None:
+        beta1, self.smoothing = rule["betas"]
+        self.mixing = Mixing(beta1, 1 - beta1, 1 - beta1, beta1)
+
+    def memory(self) -> Memory:
+        r"""An average of gradients over the root of an average of their squares.
+
+        With the second moment at its mean, U² = (1 − β₁)/(1 + β₁) an entry and ρ_k = β₁^k. A
+        finite β₂ turns them, for normal gradients, into
+
+        $$E[u_t u_{t-k}] = \tfrac{1-\beta_1}{1+\beta_1}\,\beta_1^k \left[
+          1 + \tfrac34\omega - \epsilon h + (\tfrac14\omega - \epsilon h)\,\beta_2^k \right],
+          \qquad h = \frac{1 - \beta_1^2}{1 - \beta_1^2\beta_2}.$$
+        """
+        beta1, beta2 = self.mixing.mu, self.smoothing
+        first, second = _shares(beta1, beta2)
+        total = first + second
+        size = (1 - beta1) / (1 + beta1) * total
+        decays = parts(beta1, beta1 * beta2)
+        return Memory(np.asarray(size), parts(first / total, second / total) * decays, decays)
+
+    def drive(self) -> Drive:
+        beta1, beta2 = float(self.mixing.mu), float(self.smoothing)
+        decays = beta1, beta1 * beta2
+        size = (1 - beta1) / (1 + beta1)
+        shares = (float(share) for share in _shares(self.mixing.mu, self.smoothing))
+        slow, fast = (size * s * (1 - b * b) for s, b in zip(shares, decays, strict=True))
+        return Drive(decays, (slow, fast))
+
+    def corrected(self, eta: FloatArray) -> FloatArray:
+        beta1, beta2 = float(self.mixing.mu), float(self.smoothing)
+        steps = np.arange(1, len(eta) + 1)
+        return np.asarray(eta * np.sqrt(1 - beta2**steps) / (1 - beta1**steps))
+
+
+class _Rmsprop(DividedUpdate):
+    adds_divided = True
+
+    def __init__(self, rule: UpdateRule) -> None:
+        mu, self.smoothing = rule["momentum"], rule["alpha"]
+        self.mixing = Mixing(mu, np.ones(()), np.ones(()), mu)
+
+    def memory(self) -> Memory:
+        """Its buffer adds up gradients that were divided by their root mean square."""
+        mu = self.mixing.mu
+        size = sum(_shares(np.zeros(()), self.smoothing)) / (1 - mu**2)
+        return Memory(np.asarray(size), parts(mu), parts(mu))
+
+    def thinning(self) -> float:
+        return float(sum(_shares(np.zeros(()), self.smoothing)))
+
+
+def _shares(beta1: FloatArray, beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The two terms in brackets of Adam's memory, the second without its β₂^k."""
+    epsilon = 1 - beta2
+    omega = 2 * epsilon / (1 + beta2)
+    kept = epsilon * (1 - beta1**2) / (1 - beta1**2 * beta2)
+    return np.asarray(1 + 0.75 * omega - kept), np.asarray(0.25 * omega - kept)
+
+
+_UPDATES: Final[dict[str, Any]] = {"adam": _Adam, "adamw": _Adam, "rmsprop": _Rmsprop}
+
+
+def update_of(rule: UpdateRule) -> DividedUpdate:
+    """The update of a rule of this model."""
+    update: DividedUpdate = _UPDATES[rule.name](rule)
+    return update
