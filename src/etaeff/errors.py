@@ -116,13 +116,13 @@ Type: pip install 'etaeff[study]'
         ) from error
 
 
-def told(error: BaseException) -> str:
+def as_clause(error: BaseException) -> str:
     r"""An error of somebody else's code as a part of a sentence: its type and its first line.
 
     Examples:
-        >>> told(ValueError("wrong shape.\nA long explanation."))
+        >>> as_clause(ValueError("wrong shape.\nA long explanation."))
         'ValueError: wrong shape'
-        >>> told(KeyError())
+        >>> as_clause(KeyError())
         'KeyError, without a text'
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

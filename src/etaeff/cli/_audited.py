@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from etaeff.cli._inputs import check_inputs, loaded, sampled, tensor_specs
 from etaeff.cli._rules import check
 from etaeff.cli._target import TRANSFORMERS, importable, load, split
-from etaeff.errors import EtaeffError, UsageError, told
+from etaeff.errors import EtaeffError, UsageError, as_clause
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,9 +41,9 @@ def audited(options: Mapping[str, Any]) -> "Audit":
     import torch
 
     torch.manual_seed(options["seed"])
-    with importable(options["target"]) as last:
+    with importable(options["target"]) as put_folder_last:
         model = load(options["target"], options["config"], meta=options["proof_only"])
-        last()
+        put_folder_last()
         if options["args"] is not None:
             args, kwargs = loaded(options["args"], model)
         else:
@@ -72,4 +72,4 @@ def _audit(
         raise
     except Exception as error:  # a kind of model that nobody has thought of
         target = options["target"]
-        raise EtaeffError(f"'{target}' could not be audited: {told(error)}.") from error
+        raise EtaeffError(f"'{target}' could not be audited: {as_clause(error)}.") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etaeff.errors import DataError, UsageError, told
+from etaeff.errors import DataError, UsageError, as_clause
 
 if TYPE_CHECKING:
     from torch import nn
@@ -153,7 +153,7 @@ def loaded(file: Path, model: "nn.Module") -> tuple[tuple[Any, ...], dict[str, A
             "lists or dicts of them; no code of a file is run."
         ) from None
     except Exception as error:  # each version of torch has its own for damaged files
-        raise DataError(f"'{file}' cannot be read: {told(error)}.") from error
+        raise DataError(f"'{file}' cannot be read: {as_clause(error)}.") from error
     parameter = next(model.parameters(), torch.empty(0))
     value = pytree.tree_map_only(torch.Tensor, lambda t: t.to(parameter.device), value)
     if isinstance(value, torch.Tensor):

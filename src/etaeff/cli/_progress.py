@@ -33,6 +33,7 @@ def shown_progress(console: "Console", *, quiet: bool) -> Iterator[Callable[["Pr
 
 @contextmanager
 def _live(console: "Console") -> Iterator[Callable[["Progress"], None]]:
+    """A listener that keeps a bar up to date on a terminal."""
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
     from rich.table import Column
@@ -76,6 +77,7 @@ class _Lines:
 
 
 def _pace(progress: "Progress") -> str:
+    """How fast the trials go, and how long the rest will take."""
     if progress.done == progress.total:
         return f"{progress.elapsed:.0f} s"
     if math.isnan(progress.remaining):
@@ -96,6 +98,7 @@ def _duration(seconds: float) -> str:
 
 
 def _best(progress: "Progress") -> str:
+    """The setting with the smallest error so far, as a sentence."""
     if progress.best is None:
         return ""
     trial, error = progress.best

@@ -1,4 +1,4 @@
-"""What `etaeff predict` was asked for, as arguments of `theory.forecast`."""
+"""From the options of `etaeff predict` to the arguments of `theory.forecast`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -29,20 +29,20 @@ def recipe(options: Mapping[str, Any]) -> tuple["Setting", dict[str, Any]]:
     from etaeff.theory import Setting, published_setting
 
     typed = {name: value for name, value in options.items() if value is not None}
-    given, published = typed, None
+    values, published = typed, None
     if "published" in typed:
         published = published_setting(typed.pop("published"))
-        given = _of_published(published, typed) | typed
+        values = _of_published(published, typed) | typed
     for needed in ("optimizer", "lr", "wd"):
-        if needed not in given:
+        if needed not in values:
             raise UsageError(
                 f"`--{needed}` is needed, unless `--published` names a recipe that has it."
             )
-    given |= {name: pair(name, typed[name]) for name in ("betas", "shape") if name in typed}
-    _check_run(given)
+    values |= {name: pair(name, typed[name]) for name in ("betas", "shape") if name in typed}
+    _check_run(values)
     names = [field.name for field in fields(Setting)]
-    setting = Setting(**{name: given.pop(name) for name in names if name in given})
-    return setting, {**given, "published": published}
+    setting = Setting(**{name: values.pop(name) for name in names if name in values})
+    return setting, {**values, "published": published}
 
 
 def _of_published(published: "PublishedSetting", typed: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def _of_published(published: "PublishedSetting", typed: Mapping[str, Any]) -> di
     return values | {name: value for name, value in run.items() if value is not None}
 
 
-def _check_run(given: Mapping[str, Any]) -> None:
+def _check_run(values: Mapping[str, Any]) -> None:
     """Refuse a run that is too long, and what only a run has where there is none."""
-    schedule, steps = given.get("schedule", "constant"), given.get("steps")
+    schedule, steps = values.get("schedule", "constant"), values.get("steps")
     if steps is not None and steps > MOST_STEPS:
         raise UsageError(
             f"`--steps` must be at most {MOST_STEPS:,}, got {steps:,}: a run is followed step by "
@@ -69,9 +69,9 @@ def _check_run(given: Mapping[str, Any]) -> None:
         if schedule != "constant":
             raise UsageError(f"`--schedule {schedule}` needs `--steps`, the length of the run.")
         for name, what in _OF_A_RUN.items():
-            if name in given:
+            if name in values:
                 raise UsageError(f"`--{name}` needs `--steps`: {what}.")
-    if "final" in given and schedule not in ("cosine", "linear"):
+    if "final" in values and schedule not in ("cosine", "linear"):
         raise UsageError(
             f"`--final` is what cosine and linear schedules come down to; this one is {schedule}."
         )

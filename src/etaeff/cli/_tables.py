@@ -63,6 +63,7 @@ def as_json(values: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """The value as JSON has it."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from etaeff.errors import EtaeffError, UsageError, told
+from etaeff.errors import EtaeffError, UsageError, as_clause
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,17 +48,17 @@ def load(target: str, config: Path | None, *, meta: bool) -> "nn.Module":
 
         return transformers_model(name, config, meta=meta)
     module = _from_file(Path(where)) if where.endswith(".py") else _imported(where)
-    found: Any = module
+    value: Any = module
     for part in name.split("."):
-        if not hasattr(found, part):
+        if not hasattr(value, part):
             raise UsageError(f"'{where}' has no '{name}'.")
-        found = getattr(found, part)
-    return _model(found, target)
+        value = getattr(value, part)
+    return _model(value, target)
 
 
 @contextmanager
 def importable(target: str) -> Iterator[Callable[[], None]]:
-    """What lies beside the file, or in the working folder, is found first, as Python itself does.
+    """Imports look beside the file, or in the working folder, first, as Python itself does.
 
     The function that it gives puts that folder last: from then on a file such as `html.py` in it
     stands in for nobody's `html`.
@@ -66,7 +66,7 @@ def importable(target: str) -> Iterator[Callable[[], None]]:
     where, _ = split(target)
     folder = str(Path(where).resolve().parent if where.endswith(".py") else Path.cwd())
 
-    def last() -> None:
+    def put_last() -> None:
         if folder in sys.path:  # the model's code may have changed it
             sys.path.remove(folder)
         sys.path.append(folder)
@@ -75,30 +75,32 @@ def importable(target: str) -> Iterator[Callable[[], None]]:
     if where != TRANSFORMERS:
         sys.path.insert(0, folder)
     try:
-        yield last
+        yield put_last
     finally:
         sys.path[:] = before
 
 
-def _model(found: Any, target: str) -> "nn.Module":
+def _model(value: Any, target: str) -> "nn.Module":
+    """The model that a target's value is, or returns."""
     from torch import nn
 
-    if isinstance(found, nn.Module):
-        return found
-    if not callable(found):
+    if isinstance(value, nn.Module):
+        return value
+    if not callable(value):
         raise UsageError(
             f"'{target}' must be a model or a callable that returns one, and is "
-            f"{_a(type(found).__name__)}."
+            f"{_a(type(value).__name__)}."
         )
-    made: object = _run(found, f"'{target}'")
-    if not isinstance(made, nn.Module):
+    model: object = _run(value, f"'{target}'")
+    if not isinstance(model, nn.Module):
         raise UsageError(
-            f"'{target}' must return a torch.nn.Module, and returned {_a(type(made).__name__)}."
+            f"'{target}' must return a torch.nn.Module, and returned {_a(type(model).__name__)}."
         )
-    return made
+    return model
 
 
 def _imported(name: str) -> ModuleType:
+    """The module of this name, with whatever importing it raises as a sentence."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(f"'{name}' is no name of a module, and no file that ends in '.py'.")
 
@@ -118,9 +120,10 @@ def _imported(name: str) -> ModuleType:
 
 
 def _from_file(file: Path) -> ModuleType:
+    """A file run as a module of a name that no other has."""
     if not file.is_file():
         raise UsageError(f"There is no file '{file}'.")
-    name = f"audited_{file.stem}"  # not its own, which another module may have
+    name = f"audited_{file.stem}"  # another module may have the file's name
     spec = spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise UsageError(f"'{file}' cannot be imported.")
@@ -137,8 +140,9 @@ def _run(call: Callable[[], Any], what: str) -> Any:
     except EtaeffError:
         raise
     except (Exception, SystemExit) as error:
-        raise EtaeffError(f"{what} raised {told(error)}.") from error
+        raise EtaeffError(f"{what} raised {as_clause(error)}.") from error
 
 
 def _a(noun: str) -> str:
+    """The name of a type with its article."""
     return "nothing" if noun == "NoneType" else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

@@ -65,7 +65,7 @@ def run(options: Mapping[str, Any], *, out: Path | None, in_json: bool) -> int:
     known = (*OPTIMIZERS, *spheres, _NO_DECAY)
     if target not in known:
         raise UnknownNameError("target", target, known)
-    _refuse_idle(target, options, out)
+    _check_idle(target, options, out)
     if target == _NO_DECAY:
         values, text = without_decay(options, out)
     else:
@@ -74,19 +74,19 @@ def run(options: Mapping[str, Any], *, out: Path | None, in_json: bool) -> int:
     return 0
 
 
-def _refuse_idle(target: str, options: Mapping[str, Any], out: Path | None) -> None:
+def _check_idle(target: str, options: Mapping[str, Any], out: Path | None) -> None:
     """Refuse options that would do nothing."""
     from etaeff.theory.settings import OPTIMIZERS
 
     if target != _NO_DECAY:
-        given = [name for name in ("steps", "schedule", "warmup") if options[name] is not None]
-        if given or out is not None:
-            raise UsageError(f"`--{(given or ['out'])[0]}` goes with `--to {_NO_DECAY}` only.")
+        of_a_run = [n for n in ("steps", "schedule", "warmup") if options[n] is not None]
+        if of_a_run or out is not None:
+            raise UsageError(f"`--{(of_a_run or ['out'])[0]}` goes with `--to {_NO_DECAY}` only.")
     idle = ["lr", "dim", "grad_norm_sq", "shape"] if target == _NO_DECAY else []
     source = OPTIMIZERS.get(next(iter(options["source"].split()), ""))
     if source is not None:
         decoupled = OPTIMIZERS.get(source.decoupled_name or "", source)
-        if target in (source.sphere, decoupled.sphere):  # its own update: there is no choice
+        if target in (source.sphere, decoupled.sphere):  # the update is the same: no rate is free
             idle.append("lr")
     for name in idle:
         if options[name] is not None:

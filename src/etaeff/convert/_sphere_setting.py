@@ -73,10 +73,10 @@ def sphere_setting(
         UsageError: If an argument lies outside its range, or the target cannot turn as far.
 
     Examples:
-        >>> found = sphere_setting(
+        >>> sphere = sphere_setting(
         ...     Setting.parse("sgd lr=0.1 wd=5e-4 momentum=0.9"), "sphere-sgd", grad_norm_sq=2.0
         ... )
-        >>> round(found.lr, 6), round(found.momentum, 4), round(found.angle_degrees, 4)
+        >>> round(sphere.lr, 6), round(sphere.momentum, 4), round(sphere.angle_degrees, 4)
         (0.002237, 0.9005, 0.4157)
 
     References:

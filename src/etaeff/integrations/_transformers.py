@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etaeff.errors import DataError, EtaeffError, UsageError, import_extra, told
+from etaeff.errors import DataError, EtaeffError, UsageError, as_clause, import_extra
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,7 +46,7 @@ def transformers_model(
         try:
             model: nn.Module = _built(kind, made, meta=meta)
         except Exception as error:
-            raise EtaeffError(f"{name} refuses its configuration: {told(error)}.") from error
+            raise EtaeffError(f"{name} refuses its configuration: {as_clause(error)}.") from error
         return model
 
 
@@ -91,7 +91,7 @@ def _config(kind: Any, given: Path | Mapping[str, Any] | None) -> Any:
         return kind.config_class.from_dict(dict(given))
     except Exception as error:
         raise DataError(
-            f"{source} is no configuration of {kind.__name__}: {told(error)}."
+            f"{source} is no configuration of {kind.__name__}: {as_clause(error)}."
         ) from error
 
 

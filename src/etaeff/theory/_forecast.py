@@ -123,7 +123,7 @@ def forecast(
         final: What cosine and linear come down to.
         radius: ‖w‖ at the start; by default that of the equilibrium at the peak η. A start at
             equilibrium needs no `dim` and no `grad_norm_sq` where these set no more than the
-            scale: the run is then told in shares of that equilibrium.
+            scale: the run is then given in shares of that equilibrium.
         published: Where the setting is from.
 
     Returns:
@@ -152,7 +152,7 @@ def forecast(
     block = {name: value for name, value in sizes.items() if value is not None}
     run = None
     if steps is None:
-        _refuse_run(schedule=schedule != "constant", warmup=warmup, final=final, radius=radius)
+        _check_no_run(schedule=schedule != "constant", warmup=warmup, final=final, radius=radius)
     else:
         run = predicted_run(
             setting, block,
@@ -214,7 +214,7 @@ def published_rows() -> list[dict[str, Any]]:
     return rows
 
 
-def _refuse_run(**arguments: Any) -> None:
+def _check_no_run(**arguments: Any) -> None:
     """Refuse what only a run has where there is none."""
     for name, value in arguments.items():
         if value:

@@ -17,6 +17,7 @@ from etaeff.theory.settings import Setting
 NEAR: Final = 0.1  # relative; this close to the angle of equilibrium counts as equilibrium
 _NEAR_TEXT: Final = f"{100 * NEAR:.0f} %"
 _SAMPLES: Final = 1000  # steps of a run at which closeness is judged
+_ARRAYS: Final = ("lr", "path", "arguments")
 _QUARTERS: Final = {"25 %": 0.25, "50 %": 0.5, "75 %": 0.75}
 
 
@@ -85,9 +86,9 @@ class PredictedRun:
     arguments: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the arrays: plain values by name, of the points too."""
-        plain = [field.name for field in fields(self)[:-3]]
-        values = {name: getattr(self, name) for name in plain}
+        """All but `lr`, `path` and `arguments`: plain values by name, of the points too."""
+        names = [field.name for field in fields(self) if field.name not in _ARRAYS]
+        values = {name: getattr(self, name) for name in names}
         if self.points is not None:
             values["points"] = [asdict(point) for point in self.points]
         return values
@@ -124,25 +125,20 @@ def predicted_run(
     start = level.radius if radius is None else radius
     path = trajectory(setting.optimizer, **arguments | {"lr": lr, "radius": start})
     named = _named_steps(len(lr), warmup)
-    samples = np.unique(np.linspace(0, len(lr) - 1, _SAMPLES).round().astype(int))
-    ratio = _over_equilibrium(setting, arguments, lr, path, samples)
-    near = samples[np.abs(ratio - 1) <= NEAR]
-    last_near = int(near[-1]) if len(near) else None
     index = np.array(list(named.values()))
+    ratio = _over_equilibrium(setting, arguments, lr, path, index)
+    samples = np.unique(np.linspace(0, len(lr) - 1, _SAMPLES).round().astype(int))
+    sampled = _over_equilibrium(setting, arguments, lr, path, samples)
+    near = samples[np.abs(sampled - 1) <= NEAR]
+    last_near = int(near[-1]) if len(near) else None
     return replace(
         planned,
         start="equilibrium" if radius is None else "given",
         relative=relative,
-        points=_waypoints(
-            named,
-            lr,
-            path,
-            _over_equilibrium(setting, arguments, lr, path, index),
-            level if relative else None,
-        ),
+        points=_waypoints(named, lr, path, ratio, level if relative else None),
         at_end=last_near == len(lr) - 1,
         last_near=last_near,
-        summary=_summary(float(ratio[-1]), last_near, len(lr)),
+        summary=_summary(float(sampled[-1]), last_near, len(lr)),
         path=path,
         arguments={name: arguments[name] for name in arguments if name not in ("lr", "wd")},
     )
