@@ -1,11 +1,11 @@
 """The audit beside what people do: recall, false positives, time and memory.
 
-    python benchmarks/audit.py            # the hand-labelled models of tests/symmetry
+    python benchmarks/audit.py            # the hand-labelled models of the zoo
     python benchmarks/audit.py --large    # models of real size, each run a process
     python benchmarks/audit.py --depth    # how the time grows with the layers
 
 The question is which tensors are scale-invariant by themselves. The truth is written by hand: it
-comes from the labels of `tests/symmetry/zoo.py`, and for the large models from a glob. Beside the
+comes from the labels of `etaeff.testing.zoo`, and for the large models from a glob. Beside the
 audit stand three ways to guess:
 
 - cosine: the gradient of one random loss is nearly orthogonal to the weight (below 0.01);
@@ -29,16 +29,14 @@ import torch
 from _harness import Contestant, parser, process, race, report
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "symmetry"))
-
-from zoo import CASES, HUGGING_FACE, Case, exponents
-
 from etaeff.symmetry import audit
 from etaeff.symmetry._proof._basis import Span
+from etaeff.testing.zoo import FAMILIES, Case, cases, exponents
 
 COSINE = 0.01
 NO_WEIGHTS = ("norm", "ln", "bn", "embed", "wte", "wpe", "token", "position", "head", "classifier",
               "gain", "gamma", "scale")  # fmt: skip
+LABELLED = cases(*FAMILIES)
 Guess = Callable[[nn.Module, Mapping[str, Any]], set[str]]
 
 
@@ -89,12 +87,10 @@ def labelled(case: Case, names: list[str]) -> set[str]:
 
 def over_labelled(way: str) -> dict[str, float]:
     """One way on all labelled models: what it finds of what there is, what else, and how fast."""
-    cases = {**CASES, **HUGGING_FACE}
     right = wrong = there = 0
     seconds = 0.0
-    for case in cases.values():
-        torch.manual_seed(0)
-        model, inputs = case.build(), case.inputs()
+    for case in LABELLED.values():
+        model, inputs = case.model(), case.inputs()
         truth = labelled(case, [name for name, _ in model.named_parameters()])
         begun = time.perf_counter()
         invariant = GUESSES[way](model, inputs)
@@ -102,14 +98,14 @@ def over_labelled(way: str) -> dict[str, float]:
         there += len(truth)
         right += len(invariant & truth)
         wrong += len(invariant - truth)
-    return {"seconds": seconds / len(cases), "found": right, "of": there, "wrong": wrong}
+    return {"seconds": seconds / len(LABELLED), "found": right, "of": there, "wrong": wrong}
 
 
 def compare(rounds: int, file: Path | None) -> None:
     """Print how the ways do on the labelled models."""
     contestants = [Contestant(way, partial(over_labelled, way)) for way in GUESSES]
     runs = race(contestants, rounds=rounds)
-    report(f"A model of {len(CASES) + len(HUGGING_FACE)}", runs, file)
+    report(f"A model of {len(LABELLED)}", runs, file)
 
 
 # ----------------------------------------------------------------------------------- of real size

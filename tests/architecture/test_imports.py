@@ -13,6 +13,9 @@ HEAVY = {
     # These two use torch when they run; `etaeff --help` must not wait for it.
     "etaeff.studies": "torch",
     "etaeff.cli": "torch",
+    # Shipped to users, whose tests may be of another kind and who may lack the extra.
+    "etaeff.testing": "pytest transformers",
+    "etaeff.testing.zoo": "pytest transformers",
 }
 
 

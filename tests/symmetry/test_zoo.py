@@ -1,26 +1,15 @@
-"""The audit against the hand-made labels of `zoo.py`, in both directions."""
+"""The audit against the hand-made labels of `etaeff.testing.zoo`, in both directions."""
 
-import importlib.util
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 import torch
 
 from etaeff.symmetry import audit
 from etaeff.symmetry._proof._basis import Span
+from etaeff.testing import zoo
 
-
-def load_zoo():
-    """The module `zoo.py` beside this file."""
-    spec = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("zoo.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-zoo = load_zoo()
-ALL = {**zoo.CASES, **zoo.HUGGING_FACE}
+ALL = zoo.cases(*zoo.FAMILIES)
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -39,9 +28,9 @@ def audited(request):
 def vectors(case, names):
     """The labelled symmetries as vectors, inert directions included."""
     index = {name: i for i, name in enumerate(names)}
-    texts = [*case.symmetries, *case.inert.split()]
-    found = [zoo.exponents(text, names) for text in texts]
-    return [{index[n]: Fraction(v) for n, v in own.items()} for own in found]
+    return [
+        {index[name]: Fraction(power) for name, power in row.items()} for row in case.basis(names)
+    ]
 
 
 def test_symmetries_span_what_was_derived_by_hand(audited):
