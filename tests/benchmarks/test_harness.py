@@ -2,7 +2,6 @@ import gc
 import json
 import sys
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 from _harness import (
@@ -157,7 +156,7 @@ def test_table_has_a_line_for_each_in_columns():
         ["torch", "1", "1", "1", "to", "1", "1"],
         ["sphere,", "block", "3.1", "3.1", "3.1", "to", "3.1", "0.5"],
     ]
-    assert all(b.index(" to ") == a.index(" to ") for a, b in pairwise(lines[1:]))
+    assert len({len(line) for line in lines}) == 1
 
 
 def test_json_has_every_run_by_itself():
