@@ -2,6 +2,10 @@
 # pip obeys its own settings, so a mirror or a folder of wheels needs no change here.
 
 PYTHON ?= python3
+# Another torch than the pinned one, in a fresh clone: `make env TORCH=2.13.0`. The pins of what
+# torch itself chooses do not hold then.
+TORCH ?=
+PINS := $(if $(TORCH),.venv/.pins,constraints.txt)
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
@@ -9,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test test-long lint format clean
+.PHONY: help env study test test-long test-only lint format package clean
 
 # What these name would be found before the packages of the environment.
 unexport PYTHONHOME PYTHONPATH
@@ -28,15 +32,18 @@ test: lint ## run every check, then all tests but the long ones
 test-long: env ## run all tests, those that take over ten seconds too
 	@$(PYTEST) -m "long or not long"
 
-lint: env ## run the checks alone: ruff, mypy, import-linter
-	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo
+test-only: env ## run the tests without the checks
+	@$(PYTEST)
+
+lint: env ## run the checks alone: files, ruff, mypy, import-linter
+	@scripts/check
 
 format: env ## rewrite the sources in the house style
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+package: ## build wheel and sdist in dist, and try the wheel in an environment of its own
+	@PYTHON=$(PYTHON) scripts/try_wheel
 
 clean: ## remove the environment and all caches, but no results
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
@@ -54,7 +61,9 @@ clean: ## remove the environment and all caches, but no results
 	@mkdir -p .venv && touch .venv/.installing && rm -f $@
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
 	@echo "Installing torch into .venv. This may take some minutes."
-	@$(PIP) install -c constraints.txt torch
+	@[ -z "$(TORCH)" ] || { grep -vE '^(torch|sympy|mpmath|networkx|fsspec)=' constraints.txt; \
+		echo "torch==$(TORCH)"; } > .venv/.pins
+	@$(PIP) install -c $(PINS) torch
 	@echo "Installing etaeff and its tools."
-	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@$(PIP) install -c $(PINS) -e '.[dev]'
 	@rm .venv/.installing && touch $@

@@ -27,12 +27,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def make_env(folder, python="./python", **environment):
+def make_env(folder, python="./python", torch="", **environment):
     """What `make env` printed, whether it succeeded, and the installs that it asked for."""
     (folder / "calls").write_text("")
     environment = {k: v for k, v in os.environ.items() if "MAKE" not in k} | environment
     done = subprocess.run(
-        ["make", "env", f"PYTHON={python}"],
+        ["make", "env", f"PYTHON={python}", f"TORCH={torch}"],
         cwd=folder, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     installs = [line for line in (folder / "calls").read_text().splitlines() if "install " in line]
@@ -45,6 +45,20 @@ def test_torch_is_installed_first_and_by_itself(folder):
     first, second = installs
     assert first.endswith("install -c constraints.txt torch")
     assert second.endswith("install -c constraints.txt -e .[dev]")
+
+
+def test_another_torch_goes_before_the_pins(folder):
+    said, succeeded, installs = make_env(folder, torch="2.9.1")
+    assert succeeded, said
+    assert [line.split("install ")[1] for line in installs] == [
+        "-c .venv/.pins torch", "-c .venv/.pins -e .[dev]",
+    ]  # fmt: skip
+    pins = (folder / ".venv/.pins").read_text().splitlines()
+    assert [pin for pin in pins if pin.startswith("torch=")] == ["torch==2.9.1"]
+    theirs = {"torch", "sympy", "mpmath", "networkx", "fsspec"}  # that torch itself pins or bounds
+    kept = {line for line in (folder / "constraints.txt").read_text().splitlines()
+            if line.split("==")[0] not in theirs}  # fmt: skip
+    assert set(pins) == kept | {"torch==2.9.1"}
 
 
 def test_second_time_installs_nothing(folder):

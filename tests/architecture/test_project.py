@@ -46,7 +46,9 @@ def test_constraints_say_how_to_renew_them():
 
 def test_makefile_has_the_documented_targets():
     documented = re.findall(r"^([a-z-]+):.*## ", read("Makefile"), re.MULTILINE)
-    assert " ".join(documented) == "help env study test test-long lint format clean"
+    assert (
+        " ".join(documented) == "help env study test test-long test-only lint format package clean"
+    )
     assert f".PHONY: {' '.join(documented)}\n" in read("Makefile")
 
 
