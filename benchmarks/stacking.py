@@ -23,7 +23,7 @@ def train(size: int, data: Dataset) -> None:
     """Train a stack of `size` networks."""
     train_stack(
         [
-            Trial(
+            Trial.of(
                 data="digits", train_size=600, batch_size=32, lr=0.1, wd=1e-3, steps=STEPS, seed=i
             )
             for i in range(size)

@@ -9,7 +9,9 @@ from etaeff.cli._progress import shown_progress
 from etaeff.records import Trial
 from etaeff.studies import Progress
 
-BEST = Trial(data="digits", train_size=600, lr=0.1, wd=1e-3, steps=9, optimizer="adam", sphere=True)
+BEST = Trial.of(
+    data="digits", train_size=600, lr=0.1, wd=1e-3, steps=9, optimizer="adam", sphere=True
+)
 
 
 def progress(done, *, elapsed=1.0, remaining=60.0, best=None):

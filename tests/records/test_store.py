@@ -24,7 +24,7 @@ SPECIFICATION = {"study": "paper", "seeds": [0, 1], "note": "η"}
 
 
 def trial(seed):
-    return Trial(data="digits", train_size=600, lr=0.1, steps=10, seed=seed)
+    return Trial.of(data="digits", train_size=600, lr=0.1, steps=10, seed=seed)
 
 
 def results(*seeds, epochs=3):
@@ -234,17 +234,29 @@ def test_file_that_is_no_study_is_refused_and_left_alone(path, write, reason):
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("version", [0, 2, None, "1"])
+@pytest.mark.parametrize("version", [0, 3, None, "2"])
 def test_other_schema_is_refused(path, version):
     with StudyStore.create(path, {}, []) as store:
         store.set_meta("schema", version)
     with pytest.raises(StudyError) as caught:
         StudyStore.open(path)
-    assert str(caught.value) == (f"'{path}' has schema {version}, this version of etaeff reads 1.")
+    assert str(caught.value) == (f"'{path}' has schema {version}, this version of etaeff reads 2.")
+
+
+def test_a_study_of_the_first_schema_is_refused_with_what_to_do(path):
+    with StudyStore.create(path, {}, []) as store:
+        store.set_meta("schema", 1)
+    with pytest.raises(StudyError) as caught:
+        StudyStore.open(path)
+    assert str(caught.value) == (
+        f"'{path}' has schema 1, this version of etaeff reads 2. Its trials have other names "
+        "since. Go on with it in the version that wrote it, or run the study anew in another "
+        "folder."
+    )
 
 
 def test_trial_of_a_newer_version_is_refused(store, path):
-    text = json.dumps({"data": "digits", "train_size": 600, "lr": 0.1, "steps": 1, "warmup": 3})
+    text = json.dumps(trial(0).to_dict() | {"warmup": 3})
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("INSERT INTO trial VALUES ('x', ?)", (text,))
     with pytest.raises(ValueError, match="Unknown field of a trial 'warmup'"):
@@ -252,7 +264,7 @@ def test_trial_of_a_newer_version_is_refused(store, path):
 
 
 def test_rows_that_do_not_fit_on_the_disk_are_refused_with_a_sentence(tmp_path):
-    one = Trial(data="digits", train_size=600, lr=0.1, steps=10)
+    one = Trial.of(data="digits", train_size=600, lr=0.1, steps=10)
     with StudyStore.create(tmp_path / "study.sqlite", {}, [one]) as store:
         store._connection.execute("PRAGMA max_page_count = 1")  # SQLite's own full disk
         rows = [EpochRow(one.id, i, i, 0.1, 0.1, 0.1) for i in range(10_000)]

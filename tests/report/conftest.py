@@ -1,7 +1,6 @@
 """Small studies of known numbers, in memory and in a folder."""
 
 import json
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 
@@ -11,17 +10,19 @@ import pytest
 from etaeff.records import Trial
 from etaeff.report import write_report
 from etaeff.report._claims import read_claims
-from etaeff.report._frames import EPOCH_COLUMNS, RESCALE_COLUMNS, TRIAL_COLUMNS, Frames
+from etaeff.report._frames import EPOCH_COLUMNS, RESCALE_COLUMNS, RESULT_COLUMNS, Frames
 
 SOME = ("sgd", "adam", "adamw")
 LAYERS = ("hidden1", "hidden2")
 
 
 def trial_row(*, error=0.1, effective_lr=0.5, diverged=None, **specification):
-    trial = Trial(**{"data": "digits", "train_size": 64, "lr": 0.1, "steps": 10, **specification})
+    trial = Trial.of(
+        **{"data": "digits", "train_size": 64, "lr": 0.1, "steps": 10, **specification}
+    )
     return {
         "trial": trial.id,
-        **asdict(trial),
+        **trial.values,
         "diverged_epoch": diverged,
         "wall_seconds": 1.0,
         "test_error": 0.9 if diverged else error,
@@ -32,7 +33,7 @@ def trial_row(*, error=0.1, effective_lr=0.5, diverged=None, **specification):
 def trial_frame(*rows):
     """A row for each trial, once."""
     unique = {row["trial"]: row for row in rows}
-    return pl.DataFrame(list(unique.values()), schema=TRIAL_COLUMNS)
+    return pl.DataFrame(list(unique.values()), schema=RESULT_COLUMNS)
 
 
 def settings(seeds=2, *, common=None, **values):

@@ -1,13 +1,15 @@
 """One thread, and results of a study with the columns of `collect` and what a test says."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import get_args, get_type_hints
 
 import polars as pl
 import pytest
 import torch
 
 from etaeff.studies.judging._results import Results
+from etaeff.theory import Setting
 
 
 @dataclass
@@ -46,6 +48,13 @@ LAYER = {
     "grad_norm_sq": FLOAT,
 }  # fmt: skip
 LOSSES = {"train_loss": FLOAT, "test_loss": FLOAT, "test_error": FLOAT}
+# What a setting has beside its optimiser, η and λ.
+KINDS = {float: FLOAT, bool: pl.Boolean, str: pl.String, tuple[float, float]: pl.List(FLOAT)}
+HYPERPARAMETERS = {
+    name: KINDS[get_args(kind)[0]]
+    for name, kind in get_type_hints(Setting).items()
+    if name not in ("optimizer", "lr", "wd")
+}
 SCHEMAS = {
     "trials": {
         "trial": pl.String, "data": pl.String, "train_size": pl.Int64, "network": pl.String,
@@ -53,7 +62,8 @@ SCHEMAS = {
         "lr_rest": FLOAT, "wd": FLOAT, "sphere": pl.Boolean, "decay_weights": pl.Boolean,
         "decay_head": pl.Boolean, "decay_gains": pl.String, "init_scale": FLOAT,
         "random_labels": FLOAT, "schedule": pl.String, "steps": pl.Int64,
-        "batch_size": pl.Int64, "seed": pl.Int64, "momentum": FLOAT,
+        "batch_size": pl.Int64, "seed": pl.Int64, **HYPERPARAMETERS,
+        "divides_decay": pl.Boolean,
         "diverged_epoch": pl.Int64, "wall_seconds": FLOAT, **LOSSES,
         "radius": FLOAT, "effective_lr": FLOAT, "angle": FLOAT, "grad_norm_sq": FLOAT,
     },
@@ -78,7 +88,8 @@ def _results(outcomes):
         layers = {} if outcome.diverged else {n: outcome.layer(n) for n in outcome.names}
         rows["trials"].append(
             {
-                "trial": trial.id, **asdict(trial), "momentum": trial.momentum,
+                "trial": trial.id, **trial.values, "momentum": trial.momentum,
+                "divides_decay": trial.setting.optimizer in ("adam", "rmsprop"),
                 "diverged_epoch": 1 if outcome.diverged else None, "wall_seconds": 1.0,
                 "train_loss": None if outcome.diverged else 0.3,
                 "test_loss": None if outcome.diverged else 0.5,

@@ -25,7 +25,7 @@ def claim(number, *numbers):
 
 @pytest.fixture
 def results(synthetic, outcome):
-    trials = [Trial(data="digits", train_size=600, lr=0.1, steps=9, seed=s) for s in range(3)]
+    trials = [Trial.of(data="digits", train_size=600, lr=0.1, steps=9, seed=s) for s in range(3)]
     changes = {(2.0, 1e-5): 0.5}
     return synthetic((t, outcome(changes=changes, diverged=t.seed == 2)) for t in trials)
 

@@ -17,11 +17,21 @@ def test_combinations_are_all_of_them_with_the_last_name_running_fastest():
 
 def test_a_plan_makes_a_trial_for_every_setting_and_seed_of_the_presets_size():
     trials = Plan(QUICK, "toy").trials(combinations(lr=(0.1, 0.2)), optimizer="adam")
-    assert [(t.lr, t.seed) for t in trials] == [(lr, s) for lr in (0.1, 0.2) for s in range(3)]
+    assert [(t.setting.lr, t.seed) for t in trials] == [
+        (lr, s) for lr in (0.1, 0.2) for s in range(3)
+    ]
     for t in trials:
-        assert (t.data, t.train_size, t.network) == ("toy", QUICK.train_size, QUICK.network)
-        assert (t.width, t.batch_size, t.steps) == (QUICK.width, QUICK.batch_size, QUICK.steps)
-        assert t.optimizer == "adam"
+        assert (t.task.data, t.task.train_size, t.task.network) == (
+            "toy",
+            QUICK.train_size,
+            QUICK.network,
+        )
+        assert (t.task.width, t.task.batch_size, t.task.steps) == (
+            QUICK.width,
+            QUICK.batch_size,
+            QUICK.steps,
+        )
+        assert t.setting.optimizer == "adam"
 
 
 def test_comparing_takes_more_seeds():
@@ -39,7 +49,7 @@ def test_seeds_that_are_given_are_those_of_both():
 def test_a_setting_goes_before_what_is_common_and_that_before_the_preset():
     plan = Plan(QUICK, "toy", seeds=1)
     one, other = plan.trials([{"lr": 0.1, "steps": 7}, {"lr": 0.1}], steps=9)
-    assert (one.steps, other.steps) == (7, 9)
+    assert (one.task.steps, other.task.steps) == (7, 9)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,7 +8,7 @@ from etaeff.studies._progress import Reporter
 
 
 def trial(seed, steps=10):
-    return Trial(data="digits", train_size=600, lr=0.1, steps=steps, seed=seed)
+    return Trial.of(data="digits", train_size=600, lr=0.1, steps=steps, seed=seed)
 
 
 def results(*errors):

@@ -38,10 +38,10 @@ def drawn_rows(trials):
     """Rows as training gives, of numbers that depend on each trial alone."""
     results = TrialResults([], [], [], [])
     for trial in trials:
-        rng = np.random.default_rng(int(trial.id, 16))
+        rng, task = np.random.default_rng(int(trial.id, 16)), trial.task
         results.outcomes.append(OutcomeRow(trial.id, None, 0.01))
-        for epoch in range(1, math.ceil(trial.steps / trial.steps_per_epoch) + 1):
-            step = min(epoch * trial.steps_per_epoch, trial.steps)
+        for epoch in range(1, math.ceil(task.steps / task.steps_per_epoch) + 1):
+            step = min(epoch * task.steps_per_epoch, task.steps)
             results.epochs.append(EpochRow(trial.id, epoch, step, *rng.uniform(0, 1, 3).tolist()))
             for name in ("hidden1", "hidden2"):
                 values = rng.uniform(1, 2, 5).tolist()

@@ -102,8 +102,9 @@ def _best(progress: "Progress") -> str:
     if progress.best is None:
         return ""
     trial, error = progress.best
-    arm = ", ‖w‖ = 1" if trial.sphere else ""
+    values = trial.values
+    arm = ", ‖w‖ = 1" if values["sphere"] else ""
     return (
-        f"Best test error {100 * error:.2f} %: {trial.optimizer}, {trial.norm} norm{arm}, "
-        f"lr {trial.lr:g}, wd {trial.wd:g}."
+        f"Best test error {100 * error:.2f} %: {values['optimizer']}, {values['norm']} norm{arm}, "
+        f"lr {values['lr']:g}, wd {values['wd']:g}."
     )

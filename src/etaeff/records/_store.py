@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -13,7 +12,7 @@ from etaeff.records._files import sync_folder
 from etaeff.records._rows import EpochRow, LayerRow, OutcomeRow, RescaleRow, TrialResults
 from etaeff.records._trial import Trial
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # 1 had trials of one flat record, with other ids
 # The order is that of the fields of `TrialResults`.
 TABLES: Final[dict[str, type]] = {
     "outcome": OutcomeRow,
@@ -32,7 +31,7 @@ class StudyStore:
     Examples:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> trial = Trial(data="digits", train_size=600, lr=0.1, steps=10)
+        >>> trial = Trial.of(data="digits", train_size=600, lr=0.1, steps=10)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder) / "study.sqlite"
         ...     with StudyStore.create(path, {"study": "paper"}, [trial]) as store:
@@ -73,7 +72,7 @@ class StudyStore:
             )
             connection.executemany(
                 "INSERT INTO trial VALUES (?, ?)",
-                [(trial.id, json.dumps(asdict(trial))) for trial in trials],
+                [(trial.id, json.dumps(trial.to_dict())) for trial in trials],
             )
         unfinished.rename(path)
         sync_folder(path.parent)
@@ -90,10 +89,7 @@ class StudyStore:
                 store = cls(connection)
                 version = store.meta("schema")
                 if version != SCHEMA_VERSION:
-                    raise StudyError(
-                        f"'{path}' has schema {version}, this version of etaeff reads "
-                        f"{SCHEMA_VERSION}."
-                    )
+                    raise _other_schema(path, version)
                 # Only now: these change the file, which must be ours.
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute("PRAGMA synchronous=FULL")
@@ -110,8 +106,8 @@ class StudyStore:
 
     def meta(self, key: str) -> Any:
         """The value stored under `key`, or `None`."""
-        found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
     def set_meta(self, key: str, value: Any) -> None:
         """Store the JSON value `value` under `key`."""
@@ -151,12 +147,23 @@ class StudyStore:
     def best(self) -> tuple[str, float] | None:
         """The trial with the lowest test error in its last epoch, and that error."""
         # SQLite takes the bare columns of a MAX from the row that has the maximum.
-        found: tuple[str, float] | None = self._connection.execute(
+        lowest: tuple[str, float] | None = self._connection.execute(
             "SELECT trial, test_error FROM (SELECT trial, test_error, MAX(epoch) FROM epoch "
             "GROUP BY trial) WHERE test_error IS NOT NULL ORDER BY test_error LIMIT 1"
         ).fetchone()
-        return found
+        return lowest
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """All rows of one of `TABLES`, in the order in which they were added."""
         return self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+
+
+def _other_schema(path: Path, version: object) -> StudyError:
+    """The refusal of a study that another version of this package wrote."""
+    sentence = f"'{path}' has schema {version}, this version of etaeff reads {SCHEMA_VERSION}."
+    if version == 1:
+        sentence += (
+            " Its trials have other names since. Go on with it in the version that wrote it, or "
+            "run the study anew in another folder."
+        )
+    return StudyError(sentence)

@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from operator import index
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
-from etaeff.errors import UnknownNameError, UsageError
+from etaeff.errors import UsageError
+from etaeff.records._arm import Arm
+from etaeff.records._plain import check_known, given_values, make_plain
+from etaeff.records._task import Task
+from etaeff.records._variants import setting_of, variant
+from etaeff.theory.settings import Setting, canonical, optimizer_of
 
-NETWORKS: Final = ("mlp", "conv")
-NORMS: Final = ("batch", "layer", "weight", "none")
-OPTIMIZERS: Final = ("sgd", "heavy-ball", "nesterov", "rmsprop", "adam", "adamw")
-SCHEDULES: Final = ("constant", "step", "cosine")
-DECAYED_GAINS: Final = ("none", "all", "last")
-MOMENTUM: Final = 0.9  # of heavy-ball and nesterov
+_PARTS: Final = {"task": Task, "setting": Setting, "arm": Arm}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,129 +22,111 @@ class Trial:
     r"""One training run. A trial is a pure function of this specification and its data.
 
     Attributes:
-        data: Name of the data set.
-        train_size: Training examples used; the test part is what the data set defines.
-        network: `"mlp"` (two normalised hidden layers) or `"conv"` (four convolutions).
-        width: Hidden units of the MLP; channels of the first convolution.
-        norm: `"batch"`, `"layer"`, `"weight"` or `"none"`.
-        optimizer: `"adam"` has the penalty in its gradient, `"adamw"` the decoupled decay.
-        lr: Learning rate $\eta$ of the normalised weights, per step.
-        lr_rest: Learning rate of the head, gains and shifts; `None` means `lr`.
-        wd: Weight decay $\lambda$ in PyTorch's convention (gradient $+\lambda w$).
-        sphere: Apply the paper's remedy, $w \leftarrow w/\|w\|$, before the first step and
-            after every step.
-        decay_weights: Whether `wd` acts on the normalised weights. With `wd` = 0 this and the
-            next two are set to their defaults, as what they say has no effect.
-        decay_head: Whether `wd` acts on the last linear layer's weight.
-        decay_gains: Which gains and shifts `wd` acts on: `"none"`, `"all"`, or `"last"`,
-            the gain of the last normalised layer alone.
-        init_scale: Factor on the initial normalised weights.
-        random_labels: Share of training labels that are drawn at random, in [0, 1].
-        schedule: `"constant"`, `"step"` (divided by 10 at half and at three quarters of the
-            run) or `"cosine"` (to zero).
-        steps: Optimiser steps.
-        batch_size: Examples per step.
+        task: What is learnt, by what network, and for how long.
+        setting: The optimiser with its numbers. Its learning rate $\eta$ is that of the
+            normalised weights, per step; its weight decay $\lambda$ is PyTorch's.
+        arm: What else is done: normalisation, sphere, what decay acts on, labels, schedule.
+            Without decay what it would act on is set to the defaults.
         seed: Fixes initial weights, order of the examples and random labels.
+
+    Examples:
+        >>> task = Task(data="digits", train_size=600, steps=10)
+        >>> trial = Trial(task=task, setting=Setting.parse("sgd lr=0.1 wd=0 momentum=0.9"))
+        >>> trial == Trial.of(
+        ...     data="digits", train_size=600, steps=10, optimizer="heavy-ball", lr=0.1
+        ... )
+        True
     """
 
-    data: str
-    train_size: int
-    network: str = "mlp"
-    width: int = 64
-    norm: str = "batch"
-    optimizer: str = "sgd"
-    lr: float
-    lr_rest: float | None = None
-    wd: float = 0.0
-    sphere: bool = False
-    decay_weights: bool = True
-    decay_head: bool = False
-    decay_gains: str = "none"
-    init_scale: float = 1.0
-    random_labels: float = 0.0
-    schedule: str = "constant"
-    steps: int
-    batch_size: int = 64
+    task: Task
+    setting: Setting
+    arm: Arm = field(default_factory=Arm)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        # Equal trials must have equal ids, and JSON tells 1 from 1.0 and 0.0 from -0.0.
-        for declared in fields(self):
-            value = _plain(declared.name, getattr(self, declared.name), declared.type)
-            object.__setattr__(self, declared.name, value)
-        for field, known in _CHOICES.items():
-            if getattr(self, field) not in known:
-                raise UnknownNameError(field, getattr(self, field), known)
-        self._check_ranges()
-        if self.sphere and self.norm == "none":
-            raise UsageError("`sphere` needs a normalised network, got `norm` 'none'.")
-        if self.batch_size > self.train_size:
-            raise UsageError(
-                f"`batch_size` must be at most `train_size`, got {self.batch_size} and "
-                f"{self.train_size}."
-            )
-        if self.wd == 0:  # then it does not matter what it would act on
-            for field, value in _UNDECAYED.items():
-                object.__setattr__(self, field, value)
+        for name, kind in _PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise UsageError(
+                    f"`{name}` must be a `{kind.__name__}`, got {getattr(self, name)!r}."
+                )
+        make_plain(self)
+        object.__setattr__(self, "setting", canonical(self.setting))
+        if self.setting.wd == 0:
+            object.__setattr__(self, "arm", self.arm.undecayed)
 
-    def _check_ranges(self) -> None:
-        for field in ("train_size", "width", "steps", "batch_size"):
-            if getattr(self, field) < 1:
-                raise UsageError(f"`{field}` must be at least 1, got {getattr(self, field)}.")
-        for field in ("lr", "lr_rest", "init_scale"):
-            value = getattr(self, field)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"`{field}` must be positive and finite, got {value}.")
-        if not 0 <= self.wd < math.inf:
-            raise UsageError(f"`wd` must be zero or positive and finite, got {self.wd}.")
-        if not 0 <= self.random_labels <= 1:
-            raise UsageError(f"`random_labels` must lie in [0, 1], got {self.random_labels}.")
+    @classmethod
+    def of(cls, **values: Any) -> "Trial":
+        """A trial from the names that rows of results have.
+
+        Args:
+            **values: Fields of `Task` and `Arm`, `seed`, and `optimizer` (a name as `variant`
+                gives it, `"sgd"` if it is left out), `lr`, `wd` and other fields of `Setting`.
+
+        Raises:
+            UnknownNameError: If no part of a trial has such a field.
+            UsageError: If a value is refused; the message names the field.
+        """
+        own = {name: [declared.name for declared in fields(part)] for name, part in _PARTS.items()}
+        check_known("a trial", values, [*own["task"], *own["setting"], *own["arm"], "seed"])
+        parts = {
+            part: {name: values[name] for name in names if name in values}
+            for part, names in own.items()
+        }
+        return cls(
+            task=Task(**parts["task"]),
+            setting=setting_of(parts["setting"].pop("optimizer", "sgd"), **parts["setting"]),
+            arm=Arm(**parts["arm"]),
+            seed=values.get("seed", 0),
+        )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The specification in one row, with the names of `TRIAL_COLUMNS`: `of` takes them."""
+        return {
+            **asdict(self.task),
+            "optimizer": variant(self.setting),
+            "lr": self.setting.lr,
+            "wd": self.setting.wd,
+            **asdict(self.arm),
+            "seed": self.seed,
+        }
 
     @cached_property
     def id(self) -> str:
-        """Sixteen hexadecimal digits: the hash of the specification."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """Sixteen hexadecimal digits: the hash of the specification.
+
+        What stands at its default is left out, so that a field that is added later changes no id.
+        """
+        whole = {name: given_values(getattr(self, name)) for name in _PARTS}
+        text = json.dumps({**whole, "seed": self.seed}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def momentum(self) -> float:
-        """μ of the optimiser."""
-        return MOMENTUM if self.optimizer in ("heavy-ball", "nesterov") else 0.0
+        """μ of the optimiser, 0 if it has none."""
+        stated = {**optimizer_of(self.setting.optimizer).defaults, **self.setting.arguments()}
+        momentum: float = stated.get("momentum", 0.0)
+        return momentum
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in the training part; the incomplete last one is dropped."""
-        return self.train_size // self.batch_size
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as JSON values, a dict for each part."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Trial":
-        """The trial with these fields; others, as a newer version may write, are refused."""
-        unknown = set(values) - {f.name for f in fields(cls)}
-        if unknown:
-            raise UnknownNameError("field of a trial", min(unknown), [f.name for f in fields(cls)])
-        return cls(**values)
+        """The trial that `to_dict` wrote; fields that a newer version may write are refused."""
+        check_known("a trial", values, [declared.name for declared in fields(cls)])
+        parts = {}
+        for name, part in _PARTS.items():
+            check_known(f"a trial's {name}", values.get(name, {}), [f.name for f in fields(part)])
+            parts[name] = part(**values.get(name, {}))
+        return cls(**parts, seed=values.get("seed", 0))
 
 
-def _plain(field: str, value: Any, declared: Any) -> Any:
-    """`value` as a plain number of the declared type, so that NumPy's scalars are welcome too."""
-    try:
-        if declared is bool:
-            return bool(value)
-        if declared is int:
-            return int(index(value))
-        if declared is float or (declared == float | None and value is not None):
-            return float(value) + 0.0
-    except (TypeError, ValueError):
-        kind = "an integer" if declared is int else "a number"
-        raise UsageError(f"`{field}` must be {kind}, got {value!r}.") from None
-    return value
+def _columns() -> dict[str, Any]:
+    """The name and the type of every value of `Trial.values`."""
+    hints = {part: get_type_hints(part) for part in (Task, Arm)}
+    return {**hints[Task], "optimizer": str, "lr": float, "wd": float, **hints[Arm], "seed": int}
 
 
-_UNDECAYED: Final = {"decay_weights": True, "decay_head": False, "decay_gains": "none"}
-_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "network": NETWORKS,
-    "norm": NORMS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "decay_gains": DECAYED_GAINS,
-}
+TRIAL_COLUMNS: Final[Mapping[str, Any]] = _columns()

@@ -9,26 +9,31 @@ from typing import Any, Final, TypeVar, get_type_hints
 import polars as pl
 
 from etaeff.errors import DataError, StudyError
-from etaeff.records import EpochRow, LayerRow, OutcomeRow, RescaleRow, Trial
+from etaeff.records import (
+    CLAIMS_FILE,
+    EPOCHS_FILE,
+    RESCALINGS_FILE,
+    RESULTS_FILE,
+    TRIAL_COLUMNS,
+    EpochRow,
+    LayerRow,
+    OutcomeRow,
+    RescaleRow,
+)
 from etaeff.report._claims import JudgedClaim, read_claims
-
-RESULTS: Final = "results.parquet"
-EPOCHS: Final = "epochs.parquet"
-RESCALINGS: Final = "rescalings.parquet"
-CLAIMS: Final = "claims.json"
 
 T = TypeVar("T")
 
 
 def _schema(*rows: type, **more: Any) -> dict[str, Any]:
-    """Column types of the fields of these rows."""
+    """Column types of the fields of these rows, and of what is named besides."""
     kinds: dict[Any, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
     kinds |= {kind | None: column for kind, column in kinds.items()}
     hints = {name: hint for row in rows for name, hint in get_type_hints(row).items()}
     return {name: kinds[hint] for name, hint in {**hints, **more}.items()}
 
 
-TRIAL_COLUMNS: Final = _schema(Trial, OutcomeRow, test_error=float, effective_lr=float)
+RESULT_COLUMNS: Final = _schema(OutcomeRow, **TRIAL_COLUMNS, test_error=float, effective_lr=float)
 EPOCH_COLUMNS: Final = _schema(EpochRow, LayerRow)
 RESCALE_COLUMNS: Final = _schema(RescaleRow)
 
@@ -61,19 +66,19 @@ def read_frames(folder: Path) -> Frames:
         StudyError: If a file is missing.
         DataError: If one is truncated, lacks a column, or is of another study.
     """
-    for name in (RESULTS, EPOCHS, CLAIMS):
+    for name in (RESULTS_FILE, EPOCHS_FILE, CLAIMS_FILE):
         if not (folder / name).is_file():
             raise StudyError(f"There is no finished study in '{folder}': '{name}' is missing.")
-    trials = _table(folder / RESULTS, TRIAL_COLUMNS)
-    epochs = _table(folder / EPOCHS, EPOCH_COLUMNS)
+    trials = _table(folder / RESULTS_FILE, RESULT_COLUMNS)
+    epochs = _table(folder / EPOCHS_FILE, EPOCH_COLUMNS)
     rescalings = pl.DataFrame(schema=RESCALE_COLUMNS)
-    if (folder / RESCALINGS).is_file():  # which early versions of the study did not write
-        rescalings = _table(folder / RESCALINGS, RESCALE_COLUMNS)
-    claims, specification, sessions = _read(folder / CLAIMS, _judged)
+    if (folder / RESCALINGS_FILE).is_file():  # which early versions of the study did not write
+        rescalings = _table(folder / RESCALINGS_FILE, RESCALE_COLUMNS)
+    claims, specification, sessions = _read(folder / CLAIMS_FILE, _judged)
     if specification.get("trials", len(trials)) != len(trials):
         raise DataError(
-            f"'{folder / RESULTS}' holds {len(trials)} trials, and '{CLAIMS}' beside it speaks of "
-            f"{specification['trials']}: they are not of the same study."
+            f"'{folder / RESULTS_FILE}' holds {len(trials)} trials, and '{CLAIMS_FILE}' beside it "
+            f"speaks of {specification['trials']}: they are not of the same study."
         )
     return Frames(trials, epochs, rescalings, claims, specification, sessions)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from etaeff.records import OPTIMIZERS
+from etaeff.records import DECAY_FIELDS, OPTIMIZERS
 
 # A trial of the free grid under batch normalisation: λ acts on the normalised weights alone.
 PLAIN: Final[Mapping[str, Any]] = {
@@ -20,9 +20,6 @@ PLAIN: Final[Mapping[str, Any]] = {
     "schedule": "constant",
 }
 
-# What a decay of 0 makes meaningless.
-DECAYED: Final = ("decay_weights", "decay_head", "decay_gains")
-
 
 def select(trials: pl.DataFrame, *, free: Collection[str] = (), **changed: Any) -> pl.DataFrame:
     """The trials that are `PLAIN` but for what is `changed`.
@@ -36,7 +33,7 @@ def select(trials: pl.DataFrame, *, free: Collection[str] = (), **changed: Any) 
     # A trial without decay is one trial, whatever the decay would have acted on.
     undecayed = pl.col("wd") == 0
     return trials.filter(
-        pl.col(name).eq_missing(pl.lit(value)) | (undecayed & pl.lit(name in DECAYED))
+        pl.col(name).eq_missing(pl.lit(value)) | (undecayed & pl.lit(name in DECAY_FIELDS))
         for name, value in wanted.items()
         if name not in free
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from etaeff._words import counted, number
-from etaeff.records import Trial
+from etaeff.records import TRIAL_COLUMNS
 from etaeff.report._frames import Frames
 
 _NETWORKS: Final = {
@@ -57,7 +57,7 @@ def what_was_tested(frames: Frames) -> str:
 
 
 def _seeds(trials: pl.DataFrame) -> str:
-    names = [name for name in Trial.__dataclass_fields__ if name != "seed"]
+    names = [name for name in TRIAL_COLUMNS if name != "seed"]
     counts = trials.group_by(names).agg(pl.col("seed").n_unique())["seed"].to_list()
     low, high = min(counts, default=0), max(counts, default=0)
     return counted(low, "seed") if low == high else f"{low} to {counted(high, 'seed')}"

@@ -3,21 +3,24 @@
 import math
 
 from etaeff._words import number
-from etaeff.records import Finding
-
-_OPTIMIZERS = {
-    "sgd": "SGD",
-    "heavy-ball": "heavy ball",
-    "nesterov": "Nesterov",
-    "rmsprop": "RMSProp",
-    "adam": "Adam",
-    "adamw": "AdamW",
-}
+from etaeff.errors import UsageError
+from etaeff.records import Finding, setting_of
+from etaeff.theory.settings import title
 
 
 def optimizer_name(name: str) -> str:
-    """An optimiser's name as papers write it."""
-    return _OPTIMIZERS.get(name, name)
+    """An optimiser's name as papers write it, from that in a study's tables.
+
+    Examples:
+        >>> optimizer_name("heavy-ball"), optimizer_name("sgd momentum=0.5")
+        ('heavy ball', 'heavy ball (momentum=0.5)')
+    """
+    try:
+        optimizer = title(setting_of(name, lr=1.0))
+    except UsageError:  # a name of another version, or none at all
+        return name
+    arguments = name.split()[1:]
+    return f"{optimizer} ({', '.join(arguments)})" if arguments else optimizer
 
 
 def interval(finding: Finding) -> str:

@@ -10,7 +10,14 @@ from typing import Any
 
 import polars as pl
 
-from etaeff.records import ClaimRecord, write_atomically
+from etaeff.records import (
+    CLAIMS_FILE,
+    EPOCHS_FILE,
+    RESCALINGS_FILE,
+    RESULTS_FILE,
+    ClaimRecord,
+    write_atomically,
+)
 from etaeff.studies.judging._results import Results
 
 
@@ -22,16 +29,16 @@ def export(
     claims: Sequence[ClaimRecord],
 ) -> None:
     """Write `results.parquet`, `epochs.parquet`, `rescalings.parquet` and `claims.json`."""
-    write_atomically(out / "results.parquet", _parquet(results.trials))
-    write_atomically(out / "epochs.parquet", _parquet(results.epochs))
-    write_atomically(out / "rescalings.parquet", _parquet(results.rescalings))
+    write_atomically(out / RESULTS_FILE, _parquet(results.trials))
+    write_atomically(out / EPOCHS_FILE, _parquet(results.epochs))
+    write_atomically(out / RESCALINGS_FILE, _parquet(results.rescalings))
     content = {
         "specification": specification,
         "sessions": sessions,
         "claims": [_plain(claim) for claim in claims],
     }
     text = json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomically(out / "claims.json", text)
+    write_atomically(out / CLAIMS_FILE, text)
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:

@@ -103,7 +103,7 @@ class Plan:
             "steps": self.preset.steps,
         }
         return tuple(
-            Trial(**{**base, **common, **setting, "seed": seed})
+            Trial.of(**{**base, **common, **setting, "seed": seed})
             for setting in settings
             for seed in range(seeds)
         )

@@ -21,21 +21,20 @@ from etaeff.errors import (
     UnknownNameError,
     UsageError,
 )
-from etaeff.records import ClaimRecord, StudyStore, Trial
+from etaeff.records import STORE_FILE, ClaimRecord, StudyStore, Trial
 from etaeff.studies import _requirements  # noqa: F401 - first, see there
 from etaeff.studies._export import export
 from etaeff.studies._plan import PRESETS, Plan
 from etaeff.studies._progress import Listener, Reporter
 from etaeff.studies._session import session
 from etaeff.studies.data._datasets import Dataset, load_dataset, take
-from etaeff.studies.engine._stacks import stacks, work
+from etaeff.studies.engine._stacks import check_trainable, stacks, work
 from etaeff.studies.executors._executor import Executor
 from etaeff.studies.executors._pool import Pool
 from etaeff.studies.judging._claims import Claim, needed_trials
 from etaeff.studies.judging._results import collect
 from etaeff.studies.papers import van_laarhoven_2017
 
-STORE: Final = "study.sqlite"
 LOCK: Final = ".lock"
 STUDIES: Final[Mapping[str, tuple[str, Callable[[Plan], list[Claim]]]]] = {
     "paper": (
@@ -115,6 +114,7 @@ def run_study(
     plan = Plan(PRESETS[preset], dataset.name, seeds)
     claims = STUDIES[name][1](plan)
     trials = needed_trials(claims)
+    check_trainable(trials)
     specification = _specification(name, plan, dataset, trials)
     where = source if source == "digits" else str(Path(source).resolve())
     with _locked(out), _store(out, specification, trials, where) as store:
@@ -132,7 +132,7 @@ def resume_study(
     listener: Listener = lambda progress: None,
 ) -> list[ClaimRecord]:
     """Go on with the study in `out`; see `run_study`."""
-    with StudyStore.open(out / STORE) as store:
+    with StudyStore.open(out / STORE_FILE) as store:
         specification, source = store.meta("specification"), store.meta("source")
     return run_study(
         specification["study"],
@@ -147,7 +147,7 @@ def resume_study(
 
 def study_status(out: Path) -> Status:
     """What the folder `out` holds; see `Status`."""
-    with StudyStore.open(out / STORE) as store:
+    with StudyStore.open(out / STORE_FILE) as store:
         return Status(
             specification=store.meta("specification"),
             done=len(store.finished),
@@ -205,10 +205,10 @@ def _refuse_foreign(out: Path) -> None:
     """Refuse a path that holds something which is not a study, so that nothing is overwritten."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"'{out}' is a file; a study needs a folder.")
-    if not out.is_dir() or (out / STORE).exists():
+    if not out.is_dir() or (out / STORE_FILE).exists():
         return
     # What a study that was killed while it was being made leaves behind.
-    own = {LOCK, *(f"{Path(STORE).stem}.new{ending}" for ending in ("", "-journal"))}
+    own = {LOCK, *(f"{Path(STORE_FILE).stem}.new{ending}" for ending in ("", "-journal"))}
     foreign = sorted(path.name for path in out.iterdir() if path.name not in own)
     if foreign:
         raise UsageError(
@@ -221,7 +221,7 @@ def _store(
     out: Path, specification: Mapping[str, Any], trials: list[Trial], source: str
 ) -> StudyStore:
     """The store in `out`: a new one, or the one that is there if it is of the same study."""
-    path = out / STORE
+    path = out / STORE_FILE
     if not path.exists():
         return StudyStore.create(path, specification, trials, source=source)
     store = StudyStore.open(path)

@@ -47,7 +47,7 @@ def test_a_block_is_a_channel_or_under_layer_norm_the_layer(norm, mlp, conv, mlp
 
 
 def test_a_trial_says_its_architecture():
-    trial = Trial(
+    trial = Trial.of(
         data="digits", train_size=20, batch_size=5, lr=0.1, steps=1,
         network="conv", norm="layer", width=4,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from etaeff.studies.engine._networks import initial_parameters, logits
 
 def trials(optimizer="sgd", **changes):
     common = {"data": "digits", "train_size": 100, "steps": 1, "optimizer": optimizer}
-    return [Trial(**(common | {"lr": lr} | changes)) for lr in (0.1, 0.4)]
+    return [Trial.of(**(common | {"lr": lr} | changes)) for lr in (0.1, 0.4)]
 
 
 def channels(*rows):
@@ -115,7 +115,7 @@ def test_a_network_of_nan_spoils_no_other():
 def stack(norm, *, network="mlp", seeds=(0, 1)):
     arch = Architecture(network, norm, (1, 6, 6), 6, 4)
     common = {"data": "digits", "train_size": 100, "lr": 0.1, "steps": 1, "norm": norm}
-    drawn = [initial_parameters(arch, Trial(**common, seed=seed)) for seed in seeds]
+    drawn = [initial_parameters(arch, Trial.of(**common, seed=seed)) for seed in seeds]
     return arch, {name: torch.stack([p[name] for p in drawn]) for name in drawn[0]}
 
 

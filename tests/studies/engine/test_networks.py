@@ -230,7 +230,7 @@ def test_only_networks_without_norm_see_the_scale_of_their_weights(which, scale,
 
 def trial(**changes):
     common = {"data": "digits", "train_size": 100, "lr": 0.1, "steps": 1}
-    return Trial(**(common | changes))
+    return Trial.of(**(common | changes))
 
 
 def test_initial_weights_have_the_variance_of_he_and_gains_are_one():

@@ -3,11 +3,21 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.trials import flat
 
-from etaeff.records import OPTIMIZERS, Trial
-from etaeff.studies.engine._optimizers import RULES, StackedOptimizer
+from etaeff.records import OPTIMIZERS, Trial, setting_of
+from etaeff.studies.engine._optimizers import StackedOptimizer, torch_optimizer
+from etaeff.studies.engine._stacks import UNSTACKABLE
+from etaeff.theory.settings import OPTIMIZERS as KNOWN
 
 STEPS = 60
+# Settings that are not among those of the paper.
+OPEN = (
+    "sgd momentum=0.8 dampening=0.3",
+    "rmsprop momentum=0.5 alpha=0.9",
+    "adam betas=0.8,0.95",
+    "adamw betas=0.8,0.95",
+)
 SHAPES = {
     "hidden1": (4, 6),
     "hidden1.gain": (4,),
@@ -37,12 +47,20 @@ PENALTIES = {
 
 def trial(optimizer, **changes):
     common = {"data": "digits", "train_size": 100, "steps": STEPS, "optimizer": optimizer}
-    return Trial(**(common | {"lr": 0.01} | changes))
+    return Trial.of(**(common | {"lr": 0.01} | changes))
 
 
 def of_torch(optimizer, groups):
     """torch's own optimiser, one tensor at a time, with its own penalty."""
     kinds = {
+        "sgd momentum=0.8 dampening=0.3": lambda: torch.optim.SGD(
+            groups, momentum=0.8, dampening=0.3, foreach=False
+        ),
+        "rmsprop momentum=0.5 alpha=0.9": lambda: torch.optim.RMSprop(
+            groups, momentum=0.5, alpha=0.9, foreach=False
+        ),
+        "adam betas=0.8,0.95": lambda: torch.optim.Adam(groups, betas=(0.8, 0.95), foreach=False),
+        "adamw betas=0.8,0.95": lambda: torch.optim.AdamW(groups, betas=(0.8, 0.95), foreach=False),
         "sgd": lambda: torch.optim.SGD(groups, foreach=False),
         "heavy-ball": lambda: torch.optim.SGD(groups, momentum=0.9, foreach=False),
         "nesterov": lambda: torch.optim.SGD(groups, momentum=0.9, nesterov=True, foreach=False),
@@ -83,29 +101,30 @@ class Problem:
         path = []
         for step in range(STEPS):
             gradients = [self.gradient(name, p, step) for name, p in parameters.items()]
-            optimizer.step(gradients, [factor(t.schedule, step) for t in trials])
+            optimizer.step(gradients, [factor(t.arm.schedule, step) for t in trials])
             path.append({name: p.clone() for name, p in parameters.items()})
         return path
 
     def alone(self, trial, i, decayed):
         """The same of network i under torch.optim, with the λ of `trial` on `decayed`."""
+        one = flat(trial)
         leaves = {name: p[i].clone().requires_grad_() for name, p in self.start.items()}
         groups = [
             {
                 "params": [leaf],
-                "lr": trial.lr if name in WEIGHTS or trial.lr_rest is None else trial.lr_rest,
-                "weight_decay": trial.wd if name in decayed else 0.0,
+                "lr": one.lr if name in WEIGHTS or one.lr_rest is None else one.lr_rest,
+                "weight_decay": one.wd if name in decayed else 0.0,
             }
             for name, leaf in leaves.items()
         ]
-        optimizer = of_torch(trial.optimizer, groups)
+        optimizer = of_torch(one.optimizer, groups)
         rates = [group["lr"] for group in groups]
         path = []
         for step in range(STEPS):
             for name, leaf in leaves.items():
                 leaf.grad = self.gradient(name, leaf.detach(), step, i)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor(trial.schedule, step)
+                group["lr"] = rate * factor(one.schedule, step)
             optimizer.step()
             path.append({name: leaf.detach().clone() for name, leaf in leaves.items()})
         return path
@@ -124,11 +143,27 @@ def assert_each_is_of_torch(trials, decayed):
                 )  # fmt: skip
 
 
-def test_every_optimizer_has_a_rule():
-    assert tuple(RULES) == OPTIMIZERS
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_optimizer_that_theory_knows_steps_as_torch_has_it_or_is_refused(name):
+    tensors = [torch.zeros(2, 4, 6, dtype=torch.float64)]
+    kinds = [getattr(torch.optim, kind, None) for kind in KNOWN[name].classes]
+    if name in UNSTACKABLE:
+        for kind in filter(None, kinds):
+            with pytest.raises(ValueError, match="2D"):
+                kind(tensors)
+        return
+    ours, theirs = torch_optimizer(setting_of(name, lr=0.1), tensors), [tensors[0].clone()]
+    # As torch's own, at twice the rate: what is used here is linear in it.
+    twice = kinds[0](theirs, lr=2.0, weight_decay=0.0, foreach=True)
+    noise = torch.randn(5, *tensors[0].shape, dtype=torch.float64, generator=torch.manual_seed(0))
+    for gradient in noise:
+        tensors[0].grad, theirs[0].grad = gradient.clone(), gradient.clone()
+        ours.step()
+        twice.step()
+        torch.testing.assert_close(theirs[0], 2 * tensors[0], rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, *OPEN])
 def test_a_stack_steps_as_torch_does_each_network_with_its_own_rate_decay_and_schedule(optimizer):
     trials = [
         trial(optimizer, lr=lr, wd=wd, schedule=schedule)
@@ -171,7 +206,7 @@ def test_a_network_that_diverges_changes_no_bit_of_its_neighbours(optimizer):
         trials = [trial(optimizer, wd=0.1), middle, trial(optimizer, lr=0.03)]
         problem = Problem(3)
         for name in SHAPES:
-            problem.noise[name][10:, 1] *= 1.0 if middle.lr == 0.02 else torch.nan
+            problem.noise[name][10:, 1] *= 1.0 if middle.setting.lr == 0.02 else torch.nan
         return problem.stacked(trials)[-1]
 
     well, ill = run(trial(optimizer, lr=0.02)), run(trial(optimizer, lr=0.021))

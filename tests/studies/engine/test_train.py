@@ -1,10 +1,10 @@
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from support.trials import changed, flat
 from torch import nn
 
 from etaeff.records import Trial
@@ -39,7 +39,7 @@ def trial(**changes):
         "data": "toy", "train_size": TRAIN, "batch_size": BATCH, "width": WIDTH,
         "lr": 0.05, "steps": 2 * PER_EPOCH + 5,
     }  # fmt: skip
-    return Trial(**(common | changes))
+    return Trial.of(**(common | changes))
 
 
 def without_wall(results):
@@ -157,9 +157,10 @@ class Reference:
     """Trains one network of torch's own modules and measures it, all written out again."""
 
     def __init__(self, own, data):
-        self.own, self.data = own, data
-        self.rng = np.random.default_rng([own.seed, 1])
         start = initial_parameters(_Stack([own], data).architecture, own)
+        own = self.own = flat(own)
+        self.data = data
+        self.rng = np.random.default_rng([own.seed, 1])
         conv = own.network == "conv"
         self.weights, modules = {}, [] if conv else [nn.Flatten()]
         strides = iter((1, 2, 1, 2))
@@ -222,7 +223,7 @@ class Reference:
         while done < own.steps:
             order = torch.from_numpy(self.rng.permutation(len(x)))
             losses, measured = [], {name: [] for name in self.weights}
-            for batch in order.split(own.batch_size)[: own.steps_per_epoch]:
+            for batch in order.split(own.batch_size)[: len(x) // own.batch_size]:
                 if done == own.steps:
                     break
                 losses.append(self.step(x[batch], y[batch], done, measured))
@@ -432,7 +433,7 @@ def test_the_error_is_the_share_of_wrong_answers():
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
 def test_on_the_sphere_every_block_ends_at_norm_one(norm, optimizer):
     own = trial(norm=norm, optimizer=optimizer, sphere=True, wd=0.1, lr=0.02, init_scale=3.0)
-    stack = _Stack([own, Trial(**(asdict(own) | {"seed": 1}))], DATA)
+    stack = _Stack([own, changed(own, seed=1)], DATA)
     for w in (stack.parameters[name] for name in stack.weights):
         assert block_norms(w, norm) == pytest.approx(1.0, rel=1e-6)  # before the first step too
     list(stack.train())
@@ -442,7 +443,7 @@ def test_on_the_sphere_every_block_ends_at_norm_one(norm, optimizer):
     assert block_norms(stack.parameters["head"], "batch") != pytest.approx(1.0, rel=1e-2)
     for row in train_stack([own], DATA).layers:
         assert row.radius == pytest.approx(1.0, rel=1e-6)
-        assert row.effective_lr == pytest.approx(own.lr, rel=1e-5)
+        assert row.effective_lr == pytest.approx(own.setting.lr, rel=1e-5)
 
 
 def block_norms(w, norm):
@@ -464,7 +465,7 @@ def test_without_decay_the_squared_radius_grows_by_the_squared_step(monkeypatch)
     rows = [row for row in train(own).layers if row.layer == "hidden2"]
     r = np.asarray([row.radius for row in rows])
     g = np.asarray([row.grad_norm_sq for row in rows])
-    grown = own.lr**2 * g[:-1] / r[:-1] ** 2
+    grown = own.setting.lr**2 * g[:-1] / r[:-1] ** 2
     assert grown.sum() > 1e-3 * r[0] ** 2  # there is something to see
     assert r[1:] ** 2 == pytest.approx(r[:-1] ** 2 + grown, rel=2e-6)
 

@@ -30,7 +30,7 @@ DATA = Dataset(
 
 def stacks(count, steps=4):
     trials = [
-        Trial(data="toy", train_size=40, batch_size=10, width=4, lr=0.1, steps=steps, seed=seed)
+        Trial.of(data="toy", train_size=40, batch_size=10, width=4, lr=0.1, steps=steps, seed=seed)
         for seed in range(2 * count)
     ]
     return [tuple(trials[2 * i : 2 * i + 2]) for i in range(count)]

@@ -8,7 +8,7 @@ from etaeff.studies.judging._statistics import Estimate
 
 
 def trial(**changes):
-    return Trial(**({"data": "digits", "train_size": 600, "lr": 0.1, "steps": 10} | changes))
+    return Trial.of(**({"data": "digits", "train_size": 600, "lr": 0.1, "steps": 10} | changes))
 
 
 def part(name, trials, measure=None):

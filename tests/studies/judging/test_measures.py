@@ -25,7 +25,7 @@ SEEDS = range(5)
 
 def trial(**changes):
     common = {"data": "digits", "train_size": 600, "lr": 0.1, "steps": 5000}
-    return Trial(**(common | changes))
+    return Trial.of(**(common | changes))
 
 
 def judged(measure, results):

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from etaeff.records import (
+    TRIAL_COLUMNS,
     EpochRow,
     LayerRow,
     OutcomeRow,
@@ -19,12 +20,12 @@ CLASSES = 4
 
 def trial(**changes):
     common = {"data": "digits", "train_size": 60, "batch_size": 20, "lr": 0.1, "steps": 60}
-    return Trial(**(common | {"width": 5} | changes))
+    return Trial.of(**(common | {"width": 5} | changes))
 
 
 def rows(own, *, diverged=None, value=lambda epoch, layer: epoch * layer):
     """All rows of a trial: `value` in every column of layers 1 and 2, the epoch as the losses."""
-    names = ("conv1", "conv2", "conv3", "conv4") if own.network == "conv" else (
+    names = ("conv1", "conv2", "conv3", "conv4") if own.task.network == "conv" else (
         "hidden1", "hidden2")  # fmt: skip
     epochs, layers = [], []
     for epoch in range(1, EPOCHS + 1):
@@ -146,10 +147,23 @@ def test_trials_carry_their_specification_and_momentum(collected):
     given = [trial(lr_rest=0.5, optimizer="nesterov"), trial(sphere=True)]
     found = collected(*given).trials.rows(named=True)
     for one, row in zip(given, found, strict=True):
-        assert {name: row[name] for name in Trial.__dataclass_fields__} == {
-            name: getattr(one, name) for name in Trial.__dataclass_fields__
-        }
+        assert {name: row[name] for name in TRIAL_COLUMNS} == one.values
     assert [row["momentum"] for row in found] == [0.9, 0.0]
+
+
+def test_trials_carry_every_hyperparameter_with_torchs_defaults(collected):
+    given = ({"optimizer": "nesterov"}, {"optimizer": "adam"}, {"betas": (0.5, 0.9)},
+             {"decay": "decoupled"}, {"alpha": 0.9, "momentum": 0.5})  # fmt: skip
+    names = ("sgd", "adam", "adamw", "sgd", "rmsprop")
+    trials = [trial(**{"optimizer": name, **one}) for name, one in zip(names, given, strict=True)]
+    columns = ("momentum", "nesterov", "betas", "alpha", "decay", "divides_decay")
+    assert collected(*trials).trials.select(columns).rows() == [
+        (0.9, True, None, None, "l2", False),
+        (0.0, None, [0.9, 0.999], None, "l2", True),
+        (0.0, None, [0.5, 0.9], None, "decoupled", False),
+        (0.0, False, None, None, "decoupled", False),
+        (0.5, None, None, 0.9, "l2", True),
+    ]
 
 
 def test_epochs_join_the_losses_to_every_layer(collected):

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from etaeff._words import counted, number
+from etaeff.records import NORMALISATIONS
 from etaeff.report._axes import (
     EFFECTIVE_LABEL,
     ERROR_LABEL,
@@ -20,11 +21,11 @@ from etaeff.report._axes import (
 from etaeff.report._figures._plot import Plot, diverged_sentence
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
-from etaeff.report._settings import by_setting, grid, in_order
+from etaeff.report._settings import PLAIN, by_setting, grid, in_order
 from etaeff.report._style import FAINT, MARKERS, house_style, wd_colours
 from etaeff.report._words import optimizer_name
 
-OTHER_NORMS: Final = ("layer", "weight")
+OTHER_NORMS: Final = tuple(norm for norm in NORMALISATIONS if norm != PLAIN["norm"])
 _RANKS: Final = ("lowest", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 

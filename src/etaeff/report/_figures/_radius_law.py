@@ -8,17 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from etaeff._words import counted, listed, number
+from etaeff.records import SETTLED, TAIL
 from etaeff.report._axes import key, legend_on_top, panels
 from etaeff.report._figures._plot import Plot
 from etaeff.report._frames import Frames
 from etaeff.report._scales import log_axis
 from etaeff.report._settings import grid, noisy
 from etaeff.report._style import BLUE, CATEGORIES, FAINT, INK, MARKERS, ORANGE, house_style
-
-# Final values are means over this last share of the epochs.
-TAIL: Final = 0.1
-# A run counts as settled after this many times 1/(ηλ) steps, as in the study's claims.
-SETTLED: Final = 5.0
 
 
 def radius_law_rows(frames: Frames) -> pl.DataFrame:

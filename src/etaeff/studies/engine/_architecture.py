@@ -32,7 +32,8 @@ class Architecture:
     def of(cls, trial: Trial, in_shape: tuple[int, ...], classes: int) -> "Architecture":
         """The architecture of `trial` on images of `in_shape`."""
         channels, height, width = in_shape
-        return cls(trial.network, trial.norm, (channels, height, width), trial.width, classes)
+        task, norm = trial.task, trial.arm.norm
+        return cls(task.network, norm, (channels, height, width), task.width, classes)
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,6 @@ from etaeff.geometry import angle, norm
 from etaeff.records import Trial
 from etaeff.studies.engine._architecture import Architecture
 from etaeff.studies.engine._networks import logits
-from etaeff.studies.engine._optimizers import RULES
 from etaeff.theory import radius_power
 
 RESCALE_FACTORS = (2.0, 0.5, 1000.0)
@@ -42,8 +41,8 @@ class LayerMeter:
 
     def __init__(self, trials: Sequence[Trial], dims: tuple[int, ...]) -> None:
         self._dims = dims
-        self._power = radius_power(RULES[trials[0].optimizer].theory_name)
-        self._lr = torch.tensor([trial.lr for trial in trials])
+        self._power = radius_power(trials[0].setting.optimizer)
+        self._lr = torch.tensor([trial.setting.lr for trial in trials])
         self._sum = torch.zeros(len(LayerMeans._fields), len(trials))
         self._count = 0
 

@@ -29,7 +29,7 @@ EPS: Final = 1e-5
 def initial_parameters(architecture: Architecture, trial: Trial) -> dict[str, Tensor]:
     """The parameters of one network before training, in float32.
 
-    Normalised weights are normal with He's variance 2/fan-in, times `trial.init_scale`; the
+    Normalised weights are normal with He's variance 2/fan-in, times the arm's `init_scale`; the
     head has variance 1/fan-in; gains are 1 and shifts 0. Drawn from `trial.seed` alone, so
     trials that differ in anything else start at the same directions.
     """
@@ -41,7 +41,7 @@ def initial_parameters(architecture: Architecture, trial: Trial) -> dict[str, Te
 
     for name, shape in architecture.weight_shapes.items():
         std = (2 / np.prod(shape[1:])) ** 0.5
-        parameters[name] = normal(shape, float(std) * trial.init_scale)
+        parameters[name] = normal(shape, float(std) * trial.arm.init_scale)
         if architecture.norm != "none":
             parameters[f"{name}.gain"] = torch.ones(shape[0])
         parameters[f"{name}.shift"] = torch.zeros(shape[0])

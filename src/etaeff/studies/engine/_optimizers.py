@@ -10,62 +10,61 @@ Notation
     d    the direction that torch.optim returns
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from etaeff.records import MOMENTUM, Trial
+from etaeff.errors import UsageError
+from etaeff.records import Trial
 from etaeff.studies.engine._architecture import role
+from etaeff.theory.settings import Setting, optimizer_of
 
 
-class Rule(NamedTuple):
-    """One of `records.OPTIMIZERS` in terms of torch.optim.
+def torch_optimizer(setting: Setting, tensors: Sequence[Tensor]) -> torch.optim.Optimizer:
+    """Torch's optimiser of a setting, with rate 1 and no decay.
 
-    Attributes:
-        build: Makes the torch optimiser, with the defaults of torch but for the momentum.
-        theory_name: Its name in `etaeff.theory`.
-        decoupled: Whether the decay shrinks the weight (AdamW) or enters the gradient.
+    What the setting leaves open is as torch has it.
+
+    Args:
+        setting: Of an optimiser whose class is one of torch.optim, with a step linear in η.
+        tensors: What it steps.
+
+    Raises:
+        UsageError: If torch.optim does not have it.
     """
+    names = optimizer_of(setting.optimizer).classes
+    kinds = [getattr(torch.optim, name) for name in names if hasattr(torch.optim, name)]
+    if not kinds:
+        raise UsageError(f"torch.optim has no optimizer '{setting.optimizer}'.")
+    options = setting.arguments()
+    for ours in ("lr", "wd", "decay"):
+        options.pop(ours, None)
+    optimizer: torch.optim.Optimizer = kinds[0](
+        tensors, lr=1.0, weight_decay=0.0, foreach=True, **options
+    )
+    return optimizer
 
-    build: Callable[[Sequence[Tensor]], torch.optim.Optimizer]
-    theory_name: str
-    decoupled: bool = False
 
-
-def _sgd(**options: Any) -> Callable[[Sequence[Tensor]], torch.optim.Optimizer]:
-    return lambda tensors: torch.optim.SGD(tensors, lr=1.0, foreach=True, **options)
-
-
-RULES: Final[Mapping[str, Rule]] = {
-    "sgd": Rule(_sgd(), "sgd"),
-    "heavy-ball": Rule(_sgd(momentum=MOMENTUM), "sgd"),
-    "nesterov": Rule(_sgd(momentum=MOMENTUM, nesterov=True), "sgd"),
-    "rmsprop": Rule(lambda p: torch.optim.RMSprop(p, lr=1.0, foreach=True), "rmsprop"),
-    "adam": Rule(lambda p: torch.optim.Adam(p, lr=1.0, foreach=True), "adam"),
-    "adamw": Rule(
-        lambda p: torch.optim.AdamW(p, lr=1.0, weight_decay=0.0, foreach=True),
-        "adamw",
-        decoupled=True,
-    ),
-}
+def decouples(setting: Setting) -> bool:
+    """Whether the decay shrinks the weight, as AdamW's does, or enters the gradient."""
+    return (setting.decay or optimizer_of(setting.optimizer).usual_decay) == "decoupled"
 
 
 class StackedOptimizer:
     """Steps a stack's parameters in place.
 
     Args:
-        trials: One for each network of the stack, all with the same `optimizer`.
+        trials: One for each network of the stack, all with the same optimiser.
         parameters: By name, each with a leading axis as long as `trials`.
     """
 
     def __init__(self, trials: Sequence[Trial], parameters: Mapping[str, Tensor]) -> None:
-        self._rule = RULES[trials[0].optimizer]
+        self._decoupled = decouples(trials[0].setting)
         self._names = list(parameters)
         self._tensors = list(parameters.values())
         self._directions = [torch.zeros_like(p) for p in self._tensors]
-        self._inner = self._rule.build(self._directions)
+        self._inner = torch_optimizer(trials[0].setting, self._directions)
         last_gain = [name for name in self._names if role(name) == "gain"][-1:]
         self._rates, self._decays = [], []
         for name, tensor in parameters.items():
@@ -80,7 +79,7 @@ class StackedOptimizer:
             self._tensors, self._directions, gradients, self._decays, strict=True
         ):
             # A copy in any case: torch's Nesterov overwrites the gradient that it is given.
-            if decay is not None and not self._rule.decoupled:
+            if decay is not None and not self._decoupled:
                 d.grad = torch.addcmul(gradient, decay, p)
             else:
                 d.grad = gradient.clone()
@@ -91,7 +90,7 @@ class StackedOptimizer:
             self._tensors, self._directions, self._rates, self._decays, strict=True
         ):
             lr = rate * _leading(factors, p) if scheduled else rate
-            if decay is not None and self._rule.decoupled:
+            if decay is not None and self._decoupled:
                 p.mul_(1 - lr * decay)
             p.addcmul_(d, lr)
 
@@ -102,16 +101,18 @@ def _leading(values: Sequence[float], like: Tensor) -> Tensor:
 
 
 def _rate(trial: Trial, name: str) -> float:
-    return trial.lr if role(name) == "weight" or trial.lr_rest is None else trial.lr_rest
+    """η of one parameter."""
+    rest = trial.arm.lr_rest
+    return trial.setting.lr if role(name) == "weight" or rest is None else rest
 
 
 def _decay(trial: Trial, name: str, *, last: bool) -> float:
     """λ of one parameter; biases (the head's shift, and shifts without a norm) have none."""
-    kind = role(name)
+    arm = trial.arm
     acts = {
-        "weight": trial.decay_weights,
-        "head": trial.decay_head,
-        "gain": trial.decay_gains == "all" or (trial.decay_gains == "last" and last),
-        "shift": trial.decay_gains == "all" and name != "head.shift",
-    }[kind]
-    return trial.wd if acts else 0.0
+        "weight": arm.decay_weights,
+        "head": arm.decay_head,
+        "gain": arm.decay_gains == "all" or (arm.decay_gains == "last" and last),
+        "shift": arm.decay_gains == "all" and name != "head.shift",
+    }[role(name)]
+    return trial.setting.wd if acts else 0.0

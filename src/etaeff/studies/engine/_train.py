@@ -105,7 +105,7 @@ class _Stack:
         self.weights = list(self.architecture.weight_shapes)
         self.running: Running = initial_running(self.architecture, len(trials))
         self.optimizer = StackedOptimizer(trials, self.parameters)
-        self.factors = [schedule_factors(trial.schedule, trial.steps) for trial in trials]
+        self.factors = [schedule_factors(trial.arm.schedule, trial.task.steps) for trial in trials]
         self.meters = {
             name: LayerMeter(trials, self.architecture.block_dims(name)) for name in self.weights
         }
@@ -113,7 +113,7 @@ class _Stack:
 
     def project(self) -> None:
         """The paper's remedy, where the trials ask for it: w ← w/‖w‖."""
-        if not self.trials[0].sphere:
+        if not self.trials[0].arm.sphere:
             return
         for name in self.weights:
             p = self.parameters[name]
@@ -121,13 +121,14 @@ class _Stack:
 
     def train(self) -> Iterator[EpochMeans]:
         """Train to the end, an epoch at a time."""
-        steps, per_epoch = self.trials[0].steps, self.trials[0].steps_per_epoch
+        task = self.trials[0].task
+        steps, per_epoch = task.steps, task.steps_per_epoch
         orders = {trial.seed: np.random.default_rng([trial.seed, 1]) for trial in self.trials}
         for begin in range(0, steps, per_epoch):
             n = len(self.train_x)
             shuffled = {seed: rng.permutation(n) for seed, rng in orders.items()}
             order = torch.from_numpy(np.stack([shuffled[trial.seed] for trial in self.trials]))
-            batches = order.split(self.trials[0].batch_size, dim=1)[: min(per_epoch, steps - begin)]
+            batches = order.split(task.batch_size, dim=1)[: min(per_epoch, steps - begin)]
             losses = [
                 self.step(batch, begin + i, measured=i % MEASURE_EVERY == 0)
                 for i, batch in enumerate(batches)
@@ -184,10 +185,10 @@ class _Stack:
 
 
 def training_labels(trial: Trial, data: Dataset) -> NDArray[np.int64]:
-    """The training labels, `trial.random_labels` of them replaced by labels drawn at random."""
+    """The training labels, the arm's share of them replaced by labels drawn at random."""
     labels = data.train_y.copy()
     rng = np.random.default_rng([trial.seed, 2])
-    chosen = rng.permutation(len(labels))[: round(trial.random_labels * len(labels))]
+    chosen = rng.permutation(len(labels))[: round(trial.arm.random_labels * len(labels))]
     labels[chosen] = rng.integers(data.classes, size=len(chosen))
     return labels
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 
+from etaeff.records import SETTLED
 from etaeff.studies.judging._claims import Measure, Measured
 from etaeff.studies.judging._results import Results
 from etaeff.studies.judging._statistics import (
@@ -23,9 +24,6 @@ from etaeff.theory import equilibrium
 
 SeedStatistic = Callable[[Results], float]
 
-# Runs of fewer steps than this many times 1/x are not counted as settled; x is the share of
-# the weight that decay takes in a step.
-SETTLED: Final = 5.0
 SYMBOLS: Final = {
     "lr": "η",
     "wd": "λ",
@@ -135,7 +133,7 @@ def settled(results: Results) -> pl.DataFrame:
     x = pl.col("lr") * pl.col("wd") / (1 - pl.col("momentum"))
     divided = x * pl.col("radius") * (pl.col("block_size") / pl.col("grad_norm_sq")).sqrt()
     rows = results.layers.join(trials, on="trial", maintain_order="left").with_columns(
-        x=pl.when(pl.col("optimizer").is_in(["adam", "rmsprop"])).then(divided).otherwise(x)
+        x=pl.when("divides_decay").then(divided).otherwise(x)
     )
     # A run counts whole or not at all, so that every layer has the same settings.
     return rows.filter(

@@ -5,16 +5,26 @@ last step out. A trial that diverged has no final values but for its test error,
 of guessing.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
 
 import polars as pl
 
-from etaeff.records import TABLES, StudyStore
+from etaeff.records import TABLES, TAIL, StudyStore, Trial
 from etaeff.studies.engine._architecture import Architecture
+from etaeff.theory.settings import Setting, optimizer_of
 
-TAIL: Final = 0.1
+# Types of the columns of hyperparameters that only some optimisers have.
+_KINDS: Final[Mapping[Any, Any]] = {
+    float | None: pl.Float64,
+    bool | None: pl.Boolean,
+    str | None: pl.String,
+    tuple[float, float] | None: pl.List(pl.Float64),
+}
+_HYPERPARAMETERS: Final = {
+    name: _KINDS[kind] for name, kind in get_type_hints(Setting).items() if kind in _KINDS
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,10 @@ def collect(store: StudyStore, in_shape: Sequence[int], classes: int) -> Results
     """
     trials = store.trials
     specifications = pl.DataFrame(
-        [{"trial": t.id, **asdict(t), "momentum": t.momentum} for t in trials],
+        [_specification(trial) for trial in trials],
+        schema_overrides={"lr_rest": pl.Float64, **_HYPERPARAMETERS},
         infer_schema_length=None,
-    ).with_columns(pl.col("lr_rest").cast(pl.Float64))
+    )
     outcome, epoch, layer, rescaling = (_frame(store, table) for table in TABLES)
     outcome = outcome.with_columns(pl.col("diverged_epoch").cast(pl.Int64))
     tail = pl.col("epoch") > (1 - TAIL) * pl.col("epoch").max().over("trial")
@@ -87,7 +98,26 @@ def collect(store: StudyStore, in_shape: Sequence[int], classes: int) -> Results
     return Results(summary, layers, layer.join(epoch, on=["trial", "epoch"]), rescaling)
 
 
+def _specification(trial: Trial) -> dict[str, Any]:
+    """A trial's row: all that was specified, and what torch's defaults make of its setting.
+
+    Hyperparameters that the optimiser does not have are `None`, and the momentum is 0.
+    `divides_decay` says whether λw is divided with the gradient.
+    """
+    optimizer = optimizer_of(trial.setting.optimizer)
+    decay = trial.setting.decay or optimizer.usual_decay
+    stated = {**optimizer.defaults, **trial.setting.arguments(), "decay": decay}
+    return {
+        "trial": trial.id,
+        **trial.values,
+        **{name: stated.get(name) for name in _HYPERPARAMETERS},
+        "momentum": trial.momentum,
+        "divides_decay": optimizer.laws[decay].lr_power == 2,
+    }
+
+
 def _frame(store: StudyStore, table: str) -> pl.DataFrame:
+    """All rows of a table."""
     names = TABLES[table]._fields  # type: ignore[attr-defined]
     schema: dict[str, Any] = {
         name: {"trial": pl.String, "layer": pl.String, "epoch": pl.Int64, "step": pl.Int64}.get(
@@ -101,6 +131,7 @@ def _frame(store: StudyStore, table: str) -> pl.DataFrame:
 def _final(
     rows: pl.DataFrame, tail: pl.Expr, keys: list[str], outcome: pl.DataFrame
 ) -> pl.DataFrame:
+    """Means over the tail by `keys`, of the trials that did not diverge."""
     values = [name for name in rows.columns if name not in (*keys, "epoch", "step")]
     alive = outcome.filter(pl.col("diverged_epoch").is_null()).select("trial")
     means = rows.filter(tail).group_by(keys, maintain_order=True).agg(pl.col(values).mean())

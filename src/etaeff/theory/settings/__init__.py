@@ -1,6 +1,7 @@
 """Optimisers with their numbers: settings, the registry, what torch has, what papers publish."""
 
 from etaeff.theory.settings._arguments import Hyperparameters
+from etaeff.theory.settings._canonical import canonical
 from etaeff.theory.settings._published import PublishedSetting
 from etaeff.theory.settings._recipes import PUBLISHED_SETTINGS, published_setting
 from etaeff.theory.settings._recognition import of_torch
@@ -25,6 +26,7 @@ __all__ = [
     "Optimizer",
     "PublishedSetting",
     "Setting",
+    "canonical",
     "of_torch",
     "optimizer_of",
     "published_setting",

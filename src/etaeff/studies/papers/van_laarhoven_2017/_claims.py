@@ -3,7 +3,7 @@
 import math
 from typing import Any, Final, Literal
 
-from etaeff.records import OPTIMIZERS, Trial
+from etaeff.records import NORMALISATIONS, OPTIMIZERS, Trial
 from etaeff.studies._plan import Plan, combinations
 from etaeff.studies.judging._claims import Claim, Part
 from etaeff.studies.judging._measures import (
@@ -22,7 +22,6 @@ from etaeff.studies.judging._measures import (
 from etaeff.studies.papers.van_laarhoven_2017._arms import (
     GRIDS,
     LAYER_SPHERE_LR,
-    NORMALISATIONS,
     PAIR,
     SPHERE_LR,
     free_at_one_lr,
@@ -305,7 +304,7 @@ def gains_and_shifts(plan: Plan) -> Claim:
         )
         for other, reading in (("none", "including γ and β makes no difference"),
                                ("last", "nor does all of them against the last γ")):  # fmt: skip
-            trials = tuple(trial for trial in arms if trial.decay_gains in ("all", other))
+            trials = tuple(trial for trial in arms if trial.arm.decay_gains in ("all", other))
             parts.append(
                 Part(
                     f"sgd, λ = {wd:g}: {reading}",
