@@ -6,7 +6,7 @@ import pytest
 HEAVY = {
     "etaeff": "torch numpy",
     "etaeff.errors": "torch numpy",
-    "etaeff.records": "torch",  # a trial has a setting, which is checked with NumPy
+    "etaeff.records": "torch numpy",
     "etaeff.theory": "torch",
     "etaeff.convert": "torch",
     "etaeff.report": "torch",
