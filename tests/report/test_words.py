@@ -68,4 +68,19 @@ def test_words():
     assert [counted(n, "seed") for n in (0, 1, 2)] == ["no seeds", "1 seed", "2 seeds"]
     assert listed(["a"]) == "a"
     assert listed(str(i) for i in range(3)) == "0, 1 and 2"
-    assert [optimizer_name(name) for name in ("rmsprop", "lion")] == ["RMSProp", "lion"]
+
+
+def test_optimizers_are_called_what_the_registry_calls_them_and_unknown_ones_as_they_come():
+    names = {
+        "sgd": "SGD",
+        "heavy-ball": "heavy ball",
+        "nesterov": "Nesterov",
+        "rmsprop": "RMSProp",
+        "adam": "Adam",
+        "adamw": "AdamW",
+        "lion": "Lion",
+        "sgd momentum=0.5": "heavy ball (momentum=0.5)",
+        "of another version": "of another version",
+        "adagrad": "adagrad",
+    }
+    assert {name: optimizer_name(name) for name in names} == names
