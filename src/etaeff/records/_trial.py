@@ -66,11 +66,13 @@ class Trial:
             UnknownNameError: If no part of a trial has such a field.
             UsageError: If a value is refused; the message names the field.
         """
-        own = {name: [declared.name for declared in fields(part)] for name, part in _PARTS.items()}
-        check_known("a trial", values, [*own["task"], *own["setting"], *own["arm"], "seed"])
+        named = {
+            name: [declared.name for declared in fields(part)] for name, part in _PARTS.items()
+        }
+        check_known("a trial", values, [*named["task"], *named["setting"], *named["arm"], "seed"])
         parts = {
             part: {name: values[name] for name in names if name in values}
-            for part, names in own.items()
+            for part, names in named.items()
         }
         return cls(
             task=Task(**parts["task"]),

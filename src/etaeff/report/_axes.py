@@ -70,7 +70,7 @@ def _lower(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[n
 
 def error_line(
     axes: Axes,
-    places: ArrayLike,
+    positions: ArrayLike,
     rows: pl.DataFrame,
     *,
     colour: str,
@@ -84,14 +84,14 @@ def error_line(
 
     Args:
         axes: Where to draw.
-        places: Horizontal position of each row.
+        positions: Horizontal position of each row.
         rows: With columns `error` and `spread`, in percent, and `diverged`.
         colour: Of line, markers and bars.
         marker: Of the means.
         level: How many × may stand above this line's.
         line: Further properties of the line.
     """
-    x = np.asarray(places, dtype=float)
+    x = np.asarray(positions, dtype=float)
     error, spread = _percentages(rows)
     up = np.nan_to_num(spread)
     down = error - _lower(error, up)
@@ -129,6 +129,7 @@ def explain_diverged(figure: Figure, rows: pl.DataFrame) -> None:
 
 
 def _diverged_key() -> Line2D:
+    """The entry of a legend for ×."""
     return key(DIVERGED, FAINT, "x", linestyle="none", markersize=6)
 
 

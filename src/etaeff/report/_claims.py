@@ -63,6 +63,7 @@ def read_claims(path: Path, content: Any) -> list[JudgedClaim]:
 
 
 def _claim(content: Mapping[str, Any]) -> JudgedClaim:
+    """The claim of one JSON object."""
     findings: Sequence[Mapping[str, Any]] = content["findings"]
     return JudgedClaim(
         number=int(content["number"]),
@@ -75,6 +76,7 @@ def _claim(content: Mapping[str, Any]) -> JudgedClaim:
 
 
 def _finding(content: Mapping[str, Any]) -> JudgedFinding:
+    """The finding of one JSON object, with NaN and infinity where the file has `null`."""
     values = {name: content[name] for name in _FIELDS}
     for name, absent in _ABSENT.items():
         values[name] = absent if values[name] is None else float(values[name])
@@ -82,6 +84,7 @@ def _finding(content: Mapping[str, Any]) -> JudgedFinding:
 
 
 def _verdict(text: Any) -> Verdict:
+    """`text` if it is a verdict."""
     if text not in VERDICTS:
         raise ValueError(f"the verdict {text!r} is unknown")
     return VERDICTS[VERDICTS.index(text)]

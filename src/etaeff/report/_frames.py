@@ -97,6 +97,7 @@ def _table(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _judged(path: Path) -> tuple[list[JudgedClaim], dict[str, Any], list[dict[str, Any]]]:
+    """Claims, specification and sessions of the file `path`."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not isinstance(content.get("specification"), dict):
         raise DataError(f"'{path}' is not what a study writes: it has no 'specification'.")
@@ -115,4 +116,5 @@ def _read(path: Path, reader: Callable[[Path], T]) -> T:
 
 
 def _first_line(error: Exception) -> str:
+    """What an error says first, without its full stop."""
     return str(error).strip().split("\n")[0].rstrip(".:")

@@ -94,4 +94,5 @@ def _bar(left: float, right: float, middle: float) -> list[str]:
 
 
 def _finite(values: Iterable[float]) -> list[float]:
+    """The values that are finite."""
     return [value for value in values if math.isfinite(value)]

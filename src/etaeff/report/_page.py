@@ -62,10 +62,12 @@ def page(frames: Frames, drawings: Sequence[Drawing]) -> str:
 
 
 def _file(name: str) -> str:
+    """The text of a file that lies beside this one."""
     return files("etaeff.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _environment() -> Environment:
+    """Jinja with the filters and functions of the page's template."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -97,18 +99,18 @@ def maths(text: str) -> Markup:
 def counts(claim: JudgedClaim) -> str:
     """How many parts hold, such as `12 of 14 parts hold, 2 are undecided`."""
     total = len(claim.parts)
-    found = claim.counts
-    text = f"{found['holds']} of {counted(total, 'part')} {'holds' if total == 1 else 'hold'}"
-    if found["does not hold"]:
-        text += f", {found['does not hold']} {_plural(found['does not hold'], 'does', 'do')} not"
-    if found["undecided"]:
-        text += f", {found['undecided']} {_plural(found['undecided'], 'is', 'are')} undecided"
+    parts = claim.counts
+    text = f"{parts['holds']} of {counted(total, 'part')} {'holds' if total == 1 else 'hold'}"
+    if parts["does not hold"]:
+        text += f", {parts['does not hold']} {_plural(parts['does not hold'], 'does', 'do')} not"
+    if parts["undecided"]:
+        text += f", {parts['undecided']} {_plural(parts['undecided'], 'is', 'are')} undecided"
     return text
 
 
 def overall(claims: Sequence[JudgedClaim]) -> str:
     """How many claims and parts hold."""
-    found = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in VERDICTS}
+    judged = {verdict: sum(claim.verdict == verdict for claim in claims) for verdict in VERDICTS}
     parts = [part for claim in claims for part in claim.parts]
     holding = sum(part.verdict == "holds" for part in parts)
     words: tuple[tuple[Verdict, str, str], ...] = (
@@ -117,9 +119,9 @@ def overall(claims: Sequence[JudgedClaim]) -> str:
         ("undecided", "is undecided", "are undecided"),
     )
     texts = [
-        f"{found[verdict]} {_plural(found[verdict], one, many)}"
+        f"{judged[verdict]} {_plural(judged[verdict], one, many)}"
         for verdict, one, many in words
-        if found[verdict]
+        if judged[verdict]
     ]
     if not texts:
         return "The study tested no claims."
@@ -134,12 +136,12 @@ def groups(claim: JudgedClaim, *, holding: bool) -> list[Group]:
 
     The parts of a statistic have one scale, whether they hold or not.
     """
-    found: dict[tuple[str, str], list[JudgedFinding]] = {}
+    by_statistic: dict[tuple[str, str], list[JudgedFinding]] = {}
     for part in claim.parts:
-        found.setdefault((part.finding.statistic, part.finding.unit), []).append(part)
+        by_statistic.setdefault((part.finding.statistic, part.finding.unit), []).append(part)
     return [
         Group(statistic, unit, Scale.of([part.finding for part in parts]), chosen)
-        for (statistic, unit), parts in found.items()
+        for (statistic, unit), parts in by_statistic.items()
         if (chosen := tuple(part for part in parts if (part.verdict == "holds") == holding))
     ]
 
@@ -160,4 +162,5 @@ def data_address(svg: bytes) -> str:
 
 
 def _plural(count: int, one: str, many: str) -> str:
+    """`one` for a count of 1, else `many`."""
     return one if count == 1 else many

@@ -66,6 +66,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _write_figures(folder: Path, drawings: Sequence["Drawing"]) -> None:
+    """Write each drawing as SVG and PNG, and take away those of earlier results."""
     try:
         folder.mkdir(exist_ok=True)
     except FileExistsError as error:

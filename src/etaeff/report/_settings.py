@@ -93,8 +93,8 @@ def one_lr(rows: pl.DataFrame) -> pl.DataFrame:
     Settings that a claim compares with each other have more seeds than the rest of a grid.
     """
     kept = []
-    for _, own in rows.group_by("optimizer", maintain_order=True):
-        counts = own.group_by("lr").len().sort("lr")
+    for _, of_optimizer in rows.group_by("optimizer", maintain_order=True):
+        counts = of_optimizer.group_by("lr").len().sort("lr")
         most = counts.filter(pl.col("len") == pl.col("len").max())["lr"]
-        kept.append(own.filter(pl.col("lr") == most[(len(most) - 1) // 2]))
+        kept.append(of_optimizer.filter(pl.col("lr") == most[(len(most) - 1) // 2]))
     return pl.concat(kept) if kept else rows

@@ -57,6 +57,7 @@ def what_was_tested(frames: Frames) -> str:
 
 
 def _seeds(trials: pl.DataFrame) -> str:
+    """How many seeds each setting has."""
     names = [name for name in TRIAL_COLUMNS if name != "seed"]
     counts = trials.group_by(names).agg(pl.col("seed").n_unique())["seed"].to_list()
     low, high = min(counts, default=0), max(counts, default=0)

@@ -42,6 +42,7 @@ def export(
 
 
 def _parquet(frame: pl.DataFrame) -> bytes:
+    """The bytes of a Parquet file of `frame`."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     return buffer.getvalue()

@@ -94,6 +94,7 @@ class Plan:
     def _trials(
         self, settings: Iterable[Mapping[str, Any]], seeds: int, common: Mapping[str, Any]
     ) -> tuple[Trial, ...]:
+        """A trial for every setting and each seed; settings go before what is common."""
         base = {
             "data": self.data,
             "train_size": self.preset.train_size,

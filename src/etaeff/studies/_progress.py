@@ -52,7 +52,7 @@ class Reporter:
         self._steps = steps
         self._steps_done = 0
         self.done = len(finished)
-        self._tell()
+        self._report()
 
     @property
     def elapsed(self) -> float:
@@ -66,10 +66,11 @@ class Reporter:
         last = {row.trial: row for row in results.epochs}.values()
         errors = [(row.trial, row.test_error) for row in last if row.test_error is not None]
         candidates = [*errors, *([self._best] if self._best else [])]
-        self._best = min(candidates, key=lambda found: found[1], default=None)
-        self._tell()
+        self._best = min(candidates, key=lambda candidate: candidate[1], default=None)
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
+        """Call the listener with how far the study is now."""
         elapsed, left = self.elapsed, self._steps - self._steps_done
         best = (self._trials[self._best[0]], self._best[1]) if self._best else None
         self._listener(

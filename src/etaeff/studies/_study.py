@@ -178,7 +178,7 @@ def _specification(name: str, plan: Plan, data: Dataset, trials: list[Trial]) ->
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Hold the folder `out`, which is made if it is absent. The lock dies with the process."""
-    _refuse_foreign(out)
+    _check_folder(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -194,6 +194,7 @@ def _locked(out: Path) -> Iterator[None]:
 
 
 def _is_locked(out: Path) -> bool:
+    """Whether a process holds the folder `out`."""
     try:
         with FileLock(out / LOCK, timeout=0):
             return False
@@ -201,15 +202,15 @@ def _is_locked(out: Path) -> bool:
         return True
 
 
-def _refuse_foreign(out: Path) -> None:
+def _check_folder(out: Path) -> None:
     """Refuse a path that holds something which is not a study, so that nothing is overwritten."""
     if out.exists() and not out.is_dir():
         raise UsageError(f"'{out}' is a file; a study needs a folder.")
     if not out.is_dir() or (out / STORE_FILE).exists():
         return
     # What a study that was killed while it was being made leaves behind.
-    own = {LOCK, *(f"{Path(STORE_FILE).stem}.new{ending}" for ending in ("", "-journal"))}
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in own)
+    leftovers = {LOCK, *(f"{Path(STORE_FILE).stem}.new{ending}" for ending in ("", "-journal"))}
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in leftovers)
     if foreign:
         raise UsageError(
             f"'{out}' holds '{foreign[0]}' and no study. Give a new or empty folder with --out, "
@@ -225,11 +226,11 @@ def _store(
     if not path.exists():
         return StudyStore.create(path, specification, trials, source=source)
     store = StudyStore.open(path)
-    found = store.meta("specification")
+    stored = store.meta("specification")
     differing = [
-        f"{key}: {found.get(key)!r} there, {value!r} here"
+        f"{key}: {stored.get(key)!r} there, {value!r} here"
         for key, value in specification.items()
-        if found.get(key) != value
+        if stored.get(key) != value
     ]
     # A fingerprint says something only where nothing that it is taken from differs.
     differing = [text for text in differing if "fingerprint" not in text] or differing

@@ -47,12 +47,12 @@ def collapse_figure(rows: pl.DataFrame) -> Figure:
     names = _panel_names(rows)
     figure, axes = panels(len(names) + 1, 3, 2.1, share_y="none")
     colours = wd_colours(rows["wd"].unique().to_list())
-    for own_axes, (norm, optimizer) in zip(axes[:-1], names, strict=True):
-        own = rows.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
-        _points(own_axes, own, colours)
-        own_axes.set_title(_title(norm, optimizer))
-        error_axis(own_axes, own)
-        log_axis(own_axes, "x", most=4)
+    for panel, (norm, optimizer) in zip(axes[:-1], names, strict=True):
+        subset = rows.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
+        _points(panel, subset, colours)
+        panel.set_title(_title(norm, optimizer))
+        error_axis(panel, subset)
+        log_axis(panel, "x", most=4)
     _legend(axes[-1], rows, colours)
     figure.supxlabel(EFFECTIVE_LABEL, fontsize="medium")
     figure.supylabel(ERROR_LABEL, fontsize="medium")
@@ -60,6 +60,7 @@ def collapse_figure(rows: pl.DataFrame) -> Figure:
 
 
 def _panel_names(rows: pl.DataFrame) -> list[tuple[str, str]]:
+    """Normalisation and optimiser of each panel, in order."""
     batch = rows.filter(pl.col("norm") == "batch")["optimizer"].unique().to_list()
     others = (
         rows.filter(pl.col("norm") != "batch").select("norm", "optimizer").unique().sort("norm")
@@ -68,22 +69,25 @@ def _panel_names(rows: pl.DataFrame) -> list[tuple[str, str]]:
 
 
 def _title(norm: str, optimizer: str) -> str:
+    """The title of the panel of an optimiser under a normalisation."""
     name = optimizer_name(optimizer)
     return name if norm == "batch" else f"{name}, {norm} norm."
 
 
 def _points(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
+    """Draw the errors of a panel: colour is λ, the marker is η."""
     # A setting whose seeds all diverged has no final η_eff: its × stands at the right end.
     measured = rows["effective_lr"].drop_nulls().to_list()
-    places = pl.col("effective_lr").fill_null(max(measured, default=1.0))
+    position = pl.col("effective_lr").fill_null(max(measured, default=1.0))
     shown = rows.filter(pl.col("error").is_null() | pl.col("effective_lr").is_not_null())
     for wd, rank in shown.select("wd", "rank").rows():
-        own = shown.filter(pl.col("wd") == wd, pl.col("rank") == rank)
+        subset = shown.filter(pl.col("wd") == wd, pl.col("rank") == rank)
         look: dict[str, Any] = {"colour": colours[wd], "marker": MARKERS[rank % len(MARKERS)]}
-        error_line(axes, own.select(places).to_series(), own, linestyle="none", **look)
+        error_line(axes, subset.select(position).to_series(), subset, linestyle="none", **look)
 
 
 def _legend(axes: Axes, rows: pl.DataFrame, colours: dict[float, str]) -> None:
+    """Draw both legends into a panel without axes."""
     axes.axis("off")
     wd = [key(f"{value:g}", colour, "o", linestyle="none") for value, colour in colours.items()]
     first = axes.legend(handles=with_diverged(wd, rows), title=r"colour: $\lambda$",
@@ -102,9 +106,9 @@ def collapse_seen(rows: pl.DataFrame) -> str:
     measured = rows.filter(pl.col("effective_lr").is_not_null())
     best = []
     for norm, optimizer in _panel_names(measured):
-        own = measured.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
-        rates = np.log10(own["effective_lr"].to_numpy())
-        lowest = own.sort("error", nulls_last=True)["effective_lr"][0]
+        subset = measured.filter(pl.col("norm") == norm, pl.col("optimizer") == optimizer)
+        rates = np.log10(subset["effective_lr"].to_numpy())
+        lowest = subset.sort("error", nulls_last=True)["effective_lr"][0]
         span = number(float(rates.max() - rates.min()), 2)
         best.append(f"{_title(norm, optimizer)} {number(lowest, 2)} ({span})")
     sentences = [

@@ -53,14 +53,14 @@ def initial_scale_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser, a line for each arm."""
     names = in_order(rows["optimizer"].unique().to_list())
     figure, axes = panels(len(names), 2, 2.7)
-    for own_axes, name in zip(axes, names, strict=True):
+    for panel, name in zip(axes, names, strict=True):
         for fixed, (_, colour, marker) in ARMS.items():
-            own = rows.filter(pl.col("optimizer") == name, pl.col("sphere") == fixed)
+            subset = rows.filter(pl.col("optimizer") == name, pl.col("sphere") == fixed)
             look: dict[str, Any] = {"colour": colour, "marker": marker, "level": int(fixed)}
-            error_line(own_axes, own["init_scale"], own, **look)
-        own_axes.set(xscale="log", xlabel="scale of the initial weights")
-        _scale_ticks(own_axes, rows["init_scale"].unique().sort().to_list())
-        own_axes.set_title(optimizer_name(name))
+            error_line(panel, subset["init_scale"], subset, **look)
+        panel.set(xscale="log", xlabel="scale of the initial weights")
+        _scale_ticks(panel, rows["init_scale"].unique().sort().to_list())
+        panel.set_title(optimizer_name(name))
     error_axis(axes[0], rows)
     axes[0].set_ylabel(ERROR_LABEL)
     handles = [key(*look) for look in ARMS.values()]
@@ -69,6 +69,7 @@ def initial_scale_figure(rows: pl.DataFrame) -> Figure:
 
 
 def _scale_ticks(axes: Axes, scales: Sequence[float]) -> None:
+    """Mark the initial scales, and nothing between them."""
     axes.set_xticks(scales, [f"× {scale:g}" for scale in scales])
     axes.set_xticks([], minor=True)
     axes.set_xlim(min(scales) / 1.8, max(scales) * 1.8)
@@ -82,10 +83,11 @@ def gains_figure(rows: pl.DataFrame) -> Figure:
     handles = []
     present = [name for name in GAINS if name in rows["decay_gains"].to_list()]
     for i, name in enumerate(present):
-        own = rows.filter(pl.col("decay_gains") == name)
-        places = np.array([wds.index(wd) for wd in own["wd"]]) + 0.18 * (i - (len(present) - 1) / 2)
+        subset = rows.filter(pl.col("decay_gains") == name)
+        shift = 0.18 * (i - (len(present) - 1) / 2)
+        positions = np.array([wds.index(wd) for wd in subset["wd"]]) + shift
         look: dict[str, Any] = {"colour": CATEGORIES[i], "marker": MARKERS[i]}
-        error_line(axes, places, own, linestyle="none", markersize=6, **look)
+        error_line(axes, positions, subset, linestyle="none", markersize=6, **look)
         handles.append(key(GAINS[name], **look, linestyle="none"))
     axes.set_xticks(range(len(wds)), [f"{wd:g}" for wd in wds])
     axes.set(xlim=(-0.6, len(wds) - 0.4), xlabel=WD_LABEL, ylabel=ERROR_LABEL)
@@ -102,11 +104,11 @@ def initial_scale_seen(rows: pl.DataFrame) -> str:
     texts = []
     for name in in_order(rows["optimizer"].unique().to_list()):
         for fixed, arm in ((False, "free"), (True, "with ‖w‖ = 1")):
-            own = rows.filter(pl.col("optimizer") == name, pl.col("sphere") == fixed)
-            if not own.is_empty():
-                errors = own.sort("init_scale").select("init_scale", "error").rows()
-                found = listed(f"{number(e, 2)} % at × {s:g}" for s, e in errors)
-                texts.append(f"{optimizer_name(name)} {arm} (η = {own['lr'][0]:g}) {found}")
+            subset = rows.filter(pl.col("optimizer") == name, pl.col("sphere") == fixed)
+            if not subset.is_empty():
+                errors = subset.sort("init_scale").select("init_scale", "error").rows()
+                by_scale = listed(f"{number(e, 2)} % at × {s:g}" for s, e in errors)
+                texts.append(f"{optimizer_name(name)} {arm} (η = {subset['lr'][0]:g}) {by_scale}")
     return f"Mean errors: {'; '.join(texts)}. {diverged_sentence(rows)}"
 
 

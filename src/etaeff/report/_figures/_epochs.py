@@ -43,10 +43,10 @@ def epochs_figure(rows: pl.DataFrame) -> Figure:
     """Two panels: radius, effective learning rate."""
     figure, axes = panels(len(QUANTITIES), 2, 3.0, share_y="none")
     colours = wd_colours(rows["wd"].unique().to_list())
-    for own_axes, (name, label) in zip(axes, QUANTITIES.items(), strict=True):
-        _lines(own_axes, rows, name, colours)
-        own_axes.set_ylabel(label)
-        own_axes.set_xlabel("epoch")
+    for panel, (name, label) in zip(axes, QUANTITIES.items(), strict=True):
+        _lines(panel, rows, name, colours)
+        panel.set_ylabel(label)
+        panel.set_xlabel("epoch")
     handles = [
         key(rf"$\lambda$ = {wd:g}" if i == 0 else f"{wd:g}", colour)
         for i, (wd, colour) in enumerate(colours.items())
@@ -56,11 +56,14 @@ def epochs_figure(rows: pl.DataFrame) -> Figure:
 
 
 def _lines(axes: Axes, rows: pl.DataFrame, name: str, colours: dict[float, str]) -> None:
+    """Draw one quantity against the epoch, a line with its range for each λ."""
     for wd, colour in colours.items():
-        own = rows.filter(pl.col("wd") == wd)
-        axes.fill_between(own["epoch"], own[f"{name}_low"], own[f"{name}_high"], color=colour,
-                          alpha=0.2, linewidth=0)  # fmt: skip
-        axes.plot(own["epoch"], own[name], color=colour, dashes=(4, 1.5) if wd == 0 else (1, 0))
+        subset = rows.filter(pl.col("wd") == wd)
+        low, high = subset[f"{name}_low"], subset[f"{name}_high"]
+        axes.fill_between(subset["epoch"], low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(
+            subset["epoch"], subset[name], color=colour, dashes=(4, 1.5) if wd == 0 else (1, 0)
+        )
     log_axis(axes, "y")
 
 
@@ -68,8 +71,8 @@ def epochs_seen(rows: pl.DataFrame) -> str:
     """What radius and rate were in the first epoch and in the last."""
     texts = []
     for wd in rows["wd"].unique().sort():
-        own = rows.filter(pl.col("wd") == wd).sort("epoch")
-        first, last = own.row(0, named=True), own.row(-1, named=True)
+        subset = rows.filter(pl.col("wd") == wd).sort("epoch")
+        first, last = subset.row(0, named=True), subset.row(-1, named=True)
         texts.append(
             f"at λ = {wd:g} ‖w‖ from {number(first['radius'])} to {number(last['radius'])} and "
             f"η_eff from {number(first['effective_lr'])} to {number(last['effective_lr'])}"

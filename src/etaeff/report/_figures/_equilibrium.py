@@ -44,19 +44,20 @@ def equilibrium_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser."""
     names = in_order(rows["optimizer"].unique().to_list())
     figure, axes = panels(len(names), 3, 2.8, share_y="none")
-    for own_axes, name in zip(axes, names, strict=True):
-        _panel(own_axes, rows.filter(pl.col("optimizer") == name), name)
+    for panel, name in zip(axes, names, strict=True):
+        _panel(panel, rows.filter(pl.col("optimizer") == name), name)
     axes[0].set_ylabel(EFFECTIVE_LABEL)
     return figure
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
+    """Draw the runs of one optimiser, and the line of the predicted slope through their middle."""
     _, label, exponent, fraction = PRODUCTS[name]
     lrs = rows["lr"].unique().sort().to_list()
     handles: list[Artist] = []
     for lr, colour, marker in zip(lrs, ordered_colours(len(lrs)), MARKERS, strict=False):
-        own = rows.filter(pl.col("lr") == lr).sort("product")
-        axes.plot(own["product"], own["effective_lr"], marker, color=colour, linestyle="none",
+        subset = rows.filter(pl.col("lr") == lr).sort("product")
+        axes.plot(subset["product"], subset["effective_lr"], marker, color=colour, linestyle="none",
                   markersize=5, alpha=0.85)  # fmt: skip
         handles.append(lr_key(lr, colour, marker, first=not handles, linestyle="none"))
     product, rate = rows["product"].to_numpy(), rows["effective_lr"].to_numpy()
@@ -82,11 +83,11 @@ def equilibrium_seen(rows: pl.DataFrame) -> str:
     texts = []
     near = pl.col("product").log10().round(1)
     for name in in_order(rows["optimizer"].unique().to_list()):
-        own = rows.filter(pl.col("optimizer") == name)
+        subset = rows.filter(pl.col("optimizer") == name)
         ratio = (pl.col("effective_lr").max() / pl.col("effective_lr").min()).alias("ratio")
-        widest = own.group_by(near).agg(ratio)["ratio"].max()
+        widest = subset.group_by(near).agg(ratio)["ratio"].max()
         texts.append(
-            f"{optimizer_name(name)} {number(exponent(own), 2)}, with factors of up to "
+            f"{optimizer_name(name)} {number(exponent(subset), 2)}, with factors of up to "
             f"{number(float(widest), 2)} between η at equal products"  # type: ignore[arg-type]
         )
     return f"Least-squares exponents of η_eff in the product: {'; '.join(texts)}."

@@ -38,9 +38,9 @@ def error_against_wd_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser, a line for each η."""
     names = in_order(rows["optimizer"].unique().to_list())
     figure, axes = panels(len(names), 3, 2.35)
-    for own_axes, name in zip(axes, names, strict=True):
-        own = rows.filter(pl.col("optimizer") == name)
-        draw_lines(own_axes, own, optimizer_name(name), own["lr"].unique().sort().to_list())
+    for panel, name in zip(axes, names, strict=True):
+        subset = rows.filter(pl.col("optimizer") == name)
+        draw_lines(panel, subset, optimizer_name(name), subset["lr"].unique().sort().to_list())
     error_axis(axes[0], rows)
     explain_diverged(figure, rows)
     figure.supylabel(ERROR_LABEL, fontsize="medium")
@@ -54,10 +54,10 @@ def draw_lines(axes: Axes, rows: pl.DataFrame, title: str, lrs: list[float]) -> 
     handles: list[Artist] = []
     looks = dict(zip(lrs, zip(ordered_colours(len(lrs)), MARKERS, strict=False), strict=True))
     for lr in rows["lr"].unique().sort():
-        own = rows.filter(pl.col("lr") == lr).sort("wd")
+        subset = rows.filter(pl.col("lr") == lr).sort("wd")
         colour, marker = looks[lr]
         look: dict[str, Any] = {"colour": colour, "marker": marker, "level": len(handles)}
-        error_line(axes, scale(own["wd"]), own, **look)
+        error_line(axes, scale(subset["wd"]), subset, **look)
         handles.append(lr_key(lr, colour, marker, first=not handles))
     scale.decorate(axes)
     legend_above(axes, handles, title)
@@ -67,15 +67,15 @@ def error_against_wd_seen(rows: pl.DataFrame) -> str:
     """Where the lowest error lies."""
     best = []
     for name in in_order(rows["optimizer"].unique().to_list()):
-        own = rows.filter(pl.col("optimizer") == name, pl.col("error").is_not_null())
-        if not own.is_empty():
-            row = own.sort("error").row(0, named=True)
+        subset = rows.filter(pl.col("optimizer") == name, pl.col("error").is_not_null())
+        if not subset.is_empty():
+            row = subset.sort("error").row(0, named=True)
             best.append(
                 f"{optimizer_name(name)} {number(row['error'], 2)} % (η = {row['lr']:g}, "
                 f"λ = {row['wd']:g})"
             )
-    found = f"Lowest mean errors: {listed(best)}. " if best else ""
-    return found + diverged_sentence(rows)
+    lowest = f"Lowest mean errors: {listed(best)}. " if best else ""
+    return lowest + diverged_sentence(rows)
 
 
 def control_rows(frames: Frames) -> pl.DataFrame:
@@ -93,9 +93,9 @@ def control_figure(rows: pl.DataFrame) -> Figure:
     """Two panels: without normalisation and with it."""
     figure, axes = panels(len(ARMS), 2, 3.0)
     lrs = rows["lr"].unique().sort().to_list()
-    for own_axes, (norm, title) in zip(axes, ARMS.items(), strict=True):
-        draw_lines(own_axes, rows.filter(pl.col("norm") == norm), title, lrs)
-        own_axes.set_xlabel(WD_LABEL)
+    for panel, (norm, title) in zip(axes, ARMS.items(), strict=True):
+        draw_lines(panel, rows.filter(pl.col("norm") == norm), title, lrs)
+        panel.set_xlabel(WD_LABEL)
     error_axis(axes[0], rows)
     axes[0].set_ylabel(ERROR_LABEL)
     explain_diverged(figure, rows)
@@ -106,11 +106,11 @@ def control_seen(rows: pl.DataFrame) -> str:
     """Which λ is best at each η."""
     sentences = []
     for norm, title in ARMS.items():
-        own = rows.filter(pl.col("norm") == norm, pl.col("error").is_not_null())
-        best = own.sort("error").group_by("lr", maintain_order=True).first().sort("lr")
-        places = [f"λ = {wd:g} for η = {lr:g}" for lr, wd in best.select("lr", "wd").rows()]
-        if places:  # none where every trial diverged
-            sentences.append(f"With {title} the lowest mean error lies at {listed(places)}.")
+        subset = rows.filter(pl.col("norm") == norm, pl.col("error").is_not_null())
+        best = subset.sort("error").group_by("lr", maintain_order=True).first().sort("lr")
+        optima = [f"λ = {wd:g} for η = {lr:g}" for lr, wd in best.select("lr", "wd").rows()]
+        if optima:  # none where every trial diverged
+            sentences.append(f"With {title} the lowest mean error lies at {listed(optima)}.")
     return " ".join([*sentences, diverged_sentence(rows)])
 
 

@@ -40,18 +40,19 @@ def heat_map_figure(rows: pl.DataFrame) -> Figure:
     names = in_order(rows["optimizer"].unique().to_list())
     figure, axes = panels(len(names), 3, 3.3, share_y="none")
     norm = _norm(rows["error"].drop_nulls().to_list())
-    for own_axes, name in zip(axes, names, strict=True):
-        own = rows.filter(pl.col("optimizer") == name)
-        _cells(own_axes, own, norm)
-        _equal_products(own_axes, own, POWERS[name])
-        own_axes.set_title(f"{optimizer_name(name)}, lines of equal {_SYMBOLS[POWERS[name]]}")
-        own_axes.set_xlabel(LR_LABEL)
+    for panel, name in zip(axes, names, strict=True):
+        subset = rows.filter(pl.col("optimizer") == name)
+        _cells(panel, subset, norm)
+        _equal_products(panel, subset, POWERS[name])
+        panel.set_title(f"{optimizer_name(name)}, lines of equal {_SYMBOLS[POWERS[name]]}")
+        panel.set_xlabel(LR_LABEL)
     axes[0].set_ylabel(WD_LABEL)
     _colour_bar(figure, axes, norm)
     return figure
 
 
 def _colour_bar(figure: Figure, axes: list[Axes], norm: Normalize) -> None:
+    """Draw the bar that tells what error a colour stands for."""
     scale = ScalarMappable(norm, ERROR_MAP)
     bar = figure.colorbar(scale, ax=axes, location="bottom", aspect=50, label=ERROR_LABEL)
     bar.outline.set_visible(False)
@@ -61,6 +62,7 @@ def _colour_bar(figure: Figure, axes: list[Axes], norm: Normalize) -> None:
 
 
 def _norm(errors: list[float]) -> Normalize:
+    """The scale of the colours: logarithmic if no error is 0 and they differ."""
     if not errors or min(errors) <= 0 or min(errors) == max(errors):
         return Normalize(0, max(errors, default=1.0) or 1.0)
     return LogNorm(min(errors), max(errors))
@@ -70,41 +72,42 @@ def _cells(axes: Axes, rows: pl.DataFrame, norm: Normalize) -> None:
     """One cell for each setting, with its error in it; × where seeds diverged."""
     lrs, wds = (rows[name].unique().sort().to_list() for name in ("lr", "wd"))
     x = np.log10(lrs)
-    places = _places(wds)
+    heights = _heights(wds)
     # λ = 0 is a row of its own, apart from the others: it has no place on their scale.
     for values in ([wd for wd in wds if wd > 0], [wd for wd in wds if wd == 0]):
         if values:
-            y = np.array([places[wd] for wd in values])
+            y = np.array([heights[wd] for wd in values])
             edges = _edges(y) if values[0] else y[0] + np.array([-0.3, 0.3])
             axes.pcolormesh(_edges(x), edges, _table(rows, lrs, values), norm=norm,
                             cmap=ERROR_MAP, edgecolor="white", linewidth=1.2)  # fmt: skip
     for row in rows.iter_rows(named=True):
-        _number(axes, math.log10(row["lr"]), places[row["wd"]], row, norm)
+        _number(axes, math.log10(row["lr"]), heights[row["wd"]], row, norm)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     mark(axes.xaxis, {math.log10(lr): f"{lr:g}" for lr in lrs})
-    mark(axes.yaxis, {places[wd]: tick_label(wd) if wd else "0" for wd in wds})
+    mark(axes.yaxis, {heights[wd]: tick_label(wd) if wd else "0" for wd in wds})
     axes.set_xlim(_edges(x)[0], _edges(x)[-1])
 
 
-def _places(wds: list[float]) -> dict[float, float]:
+def _heights(wds: list[float]) -> dict[float, float]:
     """Where the centre of each row stands."""
-    places = {wd: math.log10(wd) for wd in wds if wd > 0}
-    floor = _edges(np.array(list(places.values())))[0] if places else 0.0
-    return {0.0: floor - 0.45, **places}
+    heights = {wd: math.log10(wd) for wd in wds if wd > 0}
+    floor = _edges(np.array(list(heights.values())))[0] if heights else 0.0
+    return {0.0: floor - 0.45, **heights}
 
 
 def _table(rows: pl.DataFrame, lrs: list[float], wds: list[float]) -> NDArray[np.float64]:
     """Errors, (λ, η); NaN where there is none."""
     error = np.full((len(wds), len(lrs)), math.nan)
-    own = rows.filter(pl.col("wd").is_in(wds))
-    for lr, wd, value in own.select("lr", "wd", "error").rows():
+    subset = rows.filter(pl.col("wd").is_in(wds))
+    for lr, wd, value in subset.select("lr", "wd", "error").rows():
         error[wds.index(wd), lrs.index(lr)] = math.nan if value is None else value
     return error
 
 
 def _number(axes: Axes, x: float, y: float, row: dict[str, Any], norm: Normalize) -> None:
+    """Write a setting's error into its cell, and × where a seed diverged."""
     error = row["error"]
     text = "×" if error is None else f"{error:.1f}{' ×' if row['diverged'] else ''}"
     cell = (1.0, 1.0, 1.0) if error is None else colormaps[ERROR_MAP](norm(error))[:3]
@@ -145,11 +148,11 @@ def heat_map_seen(rows: pl.DataFrame) -> str:
     """How far errors differ along a line, and altogether."""
     texts = []
     for name in in_order(rows["optimizer"].unique().to_list()):
-        own = rows.filter(pl.col("optimizer") == name, pl.col("wd") > 0)
+        subset = rows.filter(pl.col("optimizer") == name, pl.col("wd") > 0)
         # A grid of 1 and 3 has 9 where its decades have 10: a tenth of a decade is near enough.
         near = pl.col("product").log10().round(1)
-        along = own.group_by(near).agg(pl.col("error").max() - pl.col("error").min())["error"]
-        whole = _spread(own["error"])
+        along = subset.group_by(near).agg(pl.col("error").max() - pl.col("error").min())["error"]
+        whole = _spread(subset["error"])
         texts.append(
             f"{optimizer_name(name)} {number(_largest(along), 2)} points at equal products and "
             f"{number(whole, 2)} over all its λ > 0"
@@ -158,11 +161,13 @@ def heat_map_seen(rows: pl.DataFrame) -> str:
 
 
 def _spread(values: pl.Series) -> float | None:
+    """The largest value less the smallest; `None` if there is none."""
     low, high = values.min(), values.max()
     return None if low is None or high is None else float(high) - float(low)  # type: ignore[arg-type]
 
 
 def _largest(values: pl.Series) -> float | None:
+    """The largest value; `None` if there is none."""
     high = values.max()
     return None if high is None else float(high)  # type: ignore[arg-type]
 

@@ -54,6 +54,7 @@ def draw_plots(plots: Sequence[Plot], frames: Frames) -> list[Drawing]:
 
 
 def _draw(plot: Plot, frames: Frames) -> Drawing:
+    """One figure, drawn, or left out for want of rows."""
     rows = plot.rows(frames)
     if rows.is_empty():
         return Drawing(plot)

@@ -58,10 +58,10 @@ def radius_law_figure(rows: pl.DataFrame) -> Figure:
     handles = [key("as the law says", INK, linewidth=0.9)]
     for share, (colour, marker) in _looks(rows).items():
         for settled in (False, True):
-            own = rows.filter(pl.col("random_labels") == share, pl.col("settled") == settled)
+            subset = rows.filter(pl.col("random_labels") == share, pl.col("settled") == settled)
             look = {"color": colour, "markersize": 3.5, **_filling(settled)}
-            left.plot(own["law"], own["measured"], marker, **look)
-            right.plot(own["decays"], own["measured"] / own["law"], marker, **look)
+            left.plot(subset["law"], subset["measured"], marker, **look)
+            right.plot(subset["decays"], subset["measured"] / subset["law"], marker, **look)
         handles.append(key(labels_name(share), colour, marker, linestyle="none"))
     if not rows["settled"].all():
         handles.append(key("open: not settled", FAINT, "o", linestyle="none", **_filling(False)))
@@ -97,6 +97,7 @@ def _looks(rows: pl.DataFrame) -> dict[float, tuple[str, str]]:
 
 
 def _filling(settled: bool) -> dict[str, Any]:
+    """The look of a marker: full for a settled run, else open."""
     if settled:
         return {"alpha": 0.7, "markeredgewidth": 0}
     return {"alpha": 0.7, "markerfacecolor": "none", "markeredgewidth": 0.8}
@@ -106,13 +107,13 @@ def radius_law_seen(rows: pl.DataFrame) -> str:
     """The ratio of measurement and law in settled runs."""
     texts = []
     for share in rows.filter("settled")["random_labels"].unique().sort():
-        own = rows.filter("settled", pl.col("random_labels") == share)
-        ratio = (own["measured"] / own["law"]).to_numpy()
+        subset = rows.filter("settled", pl.col("random_labels") == share)
+        ratio = (subset["measured"] / subset["law"]).to_numpy()
         low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
         texts.append(
             f"{number(middle)} on {labels_name(share)} (nine tenths between "
             f"{number(low)} and {number(high)}, {counted(len(ratio), 'layer')} of "
-            f"{counted(own.select('lr', 'wd', 'seed').n_unique(), 'run')})"
+            f"{counted(subset.select('lr', 'wd', 'seed').n_unique(), 'run')})"
         )
     if not texts:
         return "No run has settled."

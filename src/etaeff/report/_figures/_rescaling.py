@@ -32,10 +32,10 @@ def rescaling_rows(frames: Frames) -> pl.DataFrame:
         select(frames.trials, optimizer="sgd", norm=norm, decay_head=norm == "none")
         for norm in NORMS
     )
-    own = pl.col("eps") == pl.col("eps").max().over("trial")
+    trained_with = pl.col("eps") == pl.col("eps").max().over("trial")
     return (
         frames.rescalings.join(trials.select("trial", "norm"), on="trial", how="inner")
-        .with_columns(which=pl.when(own).then(pl.lit(OWN)).otherwise(pl.lit(NO)))
+        .with_columns(which=pl.when(trained_with).then(pl.lit(OWN)).otherwise(pl.lit(NO)))
         .filter(pl.col("change").is_finite())
         .select("norm", "trial", "factor", "eps", "which", "change")
         .sort("norm", "factor", "which", "trial")
@@ -49,10 +49,10 @@ def rescaling_figure(rows: pl.DataFrame) -> Figure:
     figure, axes = panels(len(present), 4, 3.2)
     scale = ZeroLog.of(rows["change"])
     factors = rows["factor"].unique().sort().to_list()
-    for own_axes, norm in zip(axes, present, strict=True):
-        _panel(own_axes, rows.filter(pl.col("norm") == norm), factors, scale)
-        own_axes.set_title(NORMS[norm])
-        own_axes.set_xlabel("factor")
+    for panel, norm in zip(axes, present, strict=True):
+        _panel(panel, rows.filter(pl.col("norm") == norm), factors, scale)
+        panel.set_title(NORMS[norm])
+        panel.set_xlabel("factor")
     axes[0].set_ylabel("relative change of the outputs")
     handles = [key(label, colour, marker, linestyle="none") for label, colour, marker in
                _LOOKS.values()]  # fmt: skip
@@ -61,12 +61,13 @@ def rescaling_figure(rows: pl.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, factors: list[float], scale: ZeroLog) -> None:
+    """Draw the changes under one normalisation, a column for each factor and ε."""
     for shift, (which, (_, colour, marker)) in zip((-0.16, 0.16), _LOOKS.items(), strict=True):
-        own = rows.filter(pl.col("which") == which)
+        subset = rows.filter(pl.col("which") == which)
         # Hundreds of networks lie on each other: one point for a twentieth of a decade.
-        heights = np.round(20 * scale(own["change"])) / 20
-        places = np.array([factors.index(f) for f in own["factor"]]) + shift
-        points = np.unique(np.column_stack([places, heights]), axis=0)
+        heights = np.round(20 * scale(subset["change"])) / 20
+        positions = np.array([factors.index(f) for f in subset["factor"]]) + shift
+        points = np.unique(np.column_stack([positions, heights]), axis=0)
         axes.plot(*points.T, marker, color=colour, markersize=3, alpha=0.6, markeredgewidth=0)
     axes.set_xticks(range(len(factors)), [f"× {factor:g}" for factor in factors])
     axes.set_xlim(-0.5, len(factors) - 0.5)
@@ -79,8 +80,8 @@ def rescaling_seen(rows: pl.DataFrame) -> str:
     texts = []
     least = f"ε = {number(min(rows['eps'].to_list(), default=None))}"
     for norm, name in NORMS.items():
-        own = rows.filter(pl.col("norm") == norm)
-        largest = dict(own.group_by("which").agg(pl.col("change").max()).rows())
+        subset = rows.filter(pl.col("norm") == norm)
+        largest = dict(subset.group_by("which").agg(pl.col("change").max()).rows())
         if largest:
             texts.append(
                 f"{name} {number(largest.get(OWN), 2)} with its own ε, "

@@ -51,8 +51,8 @@ def sphere_rows(frames: Frames) -> pl.DataFrame:
         "head": one_lr(grid(trials, sphere=True, decay_weights=False, decay_head=True)),
     }
     rows = pl.concat(
-        by_setting(own, "optimizer", "lr", "wd").with_columns(arm=pl.lit(arm))
-        for arm, own in arms.items()
+        by_setting(trials, "optimizer", "lr", "wd").with_columns(arm=pl.lit(arm))
+        for arm, trials in arms.items()
     )
     both = pl.col("optimizer").is_in(arms["sphere"]["optimizer"].unique().to_list())
     return rows.filter(both)
@@ -63,8 +63,8 @@ def sphere_figure(rows: pl.DataFrame) -> Figure:
     """A panel for each optimiser."""
     names = in_order(rows["optimizer"].unique().to_list())
     figure, axes = panels(len(names), 3, 2.2)
-    for own_axes, name in zip(axes, names, strict=True):
-        _panel(own_axes, rows.filter(pl.col("optimizer") == name), name)
+    for panel, name in zip(axes, names, strict=True):
+        _panel(panel, rows.filter(pl.col("optimizer") == name), name)
     error_axis(axes[0], rows)
     present = rows["arm"].unique().to_list()
     handles = [
@@ -79,11 +79,12 @@ def sphere_figure(rows: pl.DataFrame) -> Figure:
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
+    """Draw the errors of one optimiser against λ, a line for each arm."""
     scale = ZeroLog.of(rows["wd"])
     for level, (arm, (_, colour, marker, line)) in enumerate(ARMS.items()):
         look: dict[str, Any] = {"colour": colour, "marker": marker, "level": level, **line}
-        own = rows.filter(pl.col("arm") == arm).sort("wd")
-        error_line(axes, scale(own["wd"]), own, **look)
+        subset = rows.filter(pl.col("arm") == arm).sort("wd")
+        error_line(axes, scale(subset["wd"]), subset, **look)
     scale.decorate(axes)
     lrs = [
         f"{lr:g} {word}"
@@ -101,8 +102,8 @@ def sphere_seen(rows: pl.DataFrame) -> str:
     )
     texts = []
     for name in in_order(rows["optimizer"].unique().to_list()):
-        own = dict(spreads.filter(pl.col("optimizer") == name).select("arm", "spread").rows())
-        parts = [f"{number(own[arm], 2)} {_IN_WORDS[arm]}" for arm in _IN_WORDS if arm in own]
+        by_arm = dict(spreads.filter(pl.col("optimizer") == name).select("arm", "spread").rows())
+        parts = [f"{number(by_arm[arm], 2)} {_IN_WORDS[arm]}" for arm in _IN_WORDS if arm in by_arm]
         texts.append(f"{optimizer_name(name)} {listed(parts)}")
     # At λ = 0 it is the same trials that stand for both arms of the sphere.
     different = rows.filter((pl.col("arm") != "head") | (pl.col("wd") > 0))

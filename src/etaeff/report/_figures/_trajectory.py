@@ -107,9 +107,9 @@ def _level(
     alive = lr * wd > 0
     if not alive.any():
         return columns
-    found = equilibrium(optimizer, lr=lr[alive], wd=wd[alive], **arguments)
-    angle = None if found.angle is None else np.rad2deg(found.angle)
-    for name, value in zip(columns, (found.radius, angle, found.effective_lr), strict=True):
+    settled = equilibrium(optimizer, lr=lr[alive], wd=wd[alive], **arguments)
+    angle = None if settled.angle is None else np.rad2deg(settled.angle)
+    for name, value in zip(columns, (settled.radius, angle, settled.effective_lr), strict=True):
         if value is not None:
             columns[name][alive] = value
     return columns
@@ -121,11 +121,11 @@ def trajectory_figure(rows: pl.DataFrame, *, relative: bool = False, title: str 
     labels = _SHARES if relative else _LABELS
     names = list(labels) if rows["lr"].n_unique() > 1 else list(labels)[1:]
     figure, axes = panels(len(names), 2 if len(names) == 4 else 3, 2.5, share_y="none")
-    for own_axes, name in zip(axes, names, strict=True):
-        _panel(own_axes, rows, name)
-        own_axes.set_ylabel(labels[name])
-    for own_axes in axes[-2 if len(names) == 4 else 0 :]:
-        own_axes.set_xlabel("step")
+    for panel, name in zip(axes, names, strict=True):
+        _panel(panel, rows, name)
+        panel.set_ylabel(labels[name])
+    for panel in axes[-2 if len(names) == 4 else 0 :]:
+        panel.set_xlabel("step")
     handles = [key("predicted", BLUE)]
     if any(rows[name + _LEVEL].count() for name in names if name != "lr"):
         handles.append(key(r"equilibrium at the step's $\eta$", INK, dashes=(4, 1.5), linewidth=1))
@@ -141,6 +141,7 @@ def trajectory_figure(rows: pl.DataFrame, *, relative: bool = False, title: str 
 
 
 def _panel(axes: Axes, rows: pl.DataFrame, name: str) -> None:
+    """Draw one quantity against the step, and where it would settle."""
     level = name + _LEVEL if name + _LEVEL in rows.columns else name
     axes.plot(rows["step"], rows[name], color=BLUE)
     if level != name:

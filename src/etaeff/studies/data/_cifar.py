@@ -41,9 +41,9 @@ def find_cifar(directory: Path) -> list[Path]:
         ['test_batch.bin']
     """
     for folder in (directory, directory / CIFAR_FOLDER):
-        found = [folder / name for name in CIFAR_FILES if (folder / name).is_file()]
-        if found:
-            return found
+        batches = [folder / name for name in CIFAR_FILES if (folder / name).is_file()]
+        if batches:
+            return batches
     return []
 
 
@@ -68,14 +68,14 @@ def read_cifar(directory: Path) -> tuple[Bytes, Bytes, Bytes, Bytes]:
         Krizhevsky, "The CIFAR-10 dataset", https://www.cs.toronto.edu/~kriz/cifar.html,
         section "Binary version".
     """
-    found = find_cifar(directory)
-    missing = set(CIFAR_FILES) - {path.name for path in found}
+    batches = find_cifar(directory)
+    missing = set(CIFAR_FILES) - {path.name for path in batches}
     if missing:
         raise DataError(
-            f"The directory '{found[0].parent if found else directory}' must hold "
+            f"The directory '{batches[0].parent if batches else directory}' must hold "
             f"{', '.join(CIFAR_FILES)}; it lacks {', '.join(sorted(missing))}."
         )
-    *train, test = [_records(path) for path in found]
+    *train, test = [_records(path) for path in batches]
     return *_split(np.concatenate(train)), *_split(test)
 
 

@@ -165,6 +165,7 @@ def _digits() -> tuple[Bytes, Bytes, Bytes, Bytes]:
 
 
 def _read_directory(directory: Path) -> Dataset:
+    """The one data set whose files lie in `directory`."""
     idx, cifar = find_idx(directory), find_cifar(directory)
     if idx and cifar:
         raise DataError(
@@ -236,6 +237,7 @@ def _stratified(labels: NDArray[np.integer], size: int, seed: int) -> NDArray[np
 
 
 def _digest(parts: Iterable[bytes]) -> str:
+    """The SHA-256 of the parts one after another, in hexadecimal digits."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

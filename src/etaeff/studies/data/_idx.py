@@ -40,14 +40,14 @@ def find_idx(directory: Path) -> dict[str, Path]:
         ...     [path.name for path in find_idx(Path(folder)).values()]
         ['train-images.idx3-ubyte.gz']
     """
-    found = {}
+    files = {}
     for name in IDX_FILES:
         dotted = name.replace("-idx", ".idx")
         for form in (name, dotted, f"{name}.gz", f"{dotted}.gz"):
             if (directory / form).is_file():
-                found[name] = directory / form
+                files[name] = directory / form
                 break
-    return found
+    return files
 
 
 def read_idx(directory: Path) -> tuple[Bytes, Bytes, Bytes, Bytes]:
@@ -68,14 +68,14 @@ def read_idx(directory: Path) -> tuple[Bytes, Bytes, Bytes, Bytes]:
         LeCun, Cortes, Burges, "The MNIST database of handwritten digits",
         http://yann.lecun.com/exdb/mnist/, section "The idx file format".
     """
-    found = find_idx(directory)
-    missing = [name for name in IDX_FILES if name not in found]
+    files = find_idx(directory)
+    missing = [name for name in IDX_FILES if name not in files]
     if missing:
         raise DataError(
             f"The directory '{directory}' must hold {', '.join(IDX_FILES)}, each with or without "
             f".gz; it lacks {', '.join(missing)}."
         )
-    paths = [found[name] for name in IDX_FILES]
+    paths = [files[name] for name in IDX_FILES]
     train_x, test_x = _read(paths[0], dimensions=3), _read(paths[2], dimensions=3)
     train_y, test_y = _read(paths[1], dimensions=1), _read(paths[3], dimensions=1)
     _check_counts(paths[0], train_x, paths[1], train_y)
@@ -131,6 +131,7 @@ def _content(path: Path) -> bytes:
 
 
 def _check_counts(images_path: Path, images: Bytes, labels_path: Path, labels: Bytes) -> None:
+    """Refuse images that have not one label each."""
     if len(images) != len(labels):
         raise DataError(
             f"There must be one label for each image, found {len(images)} images in "
@@ -157,4 +158,5 @@ def _check_labels(train_path: Path, train: Bytes, test_path: Path, test: Bytes) 
 
 
 def _text(shape: tuple[int, ...]) -> str:
+    """A size such as `28 x 28`."""
     return " x ".join(str(size) for size in shape)

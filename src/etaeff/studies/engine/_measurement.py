@@ -76,6 +76,7 @@ class LayerMeter:
 
 
 def _mean(x: Tensor) -> Tensor:
+    """The mean of each network's entries, shape (T,)."""
     return x.flatten(1).mean(dim=1)
 
 

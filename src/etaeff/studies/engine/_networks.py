@@ -108,12 +108,14 @@ def logits(
 
 
 def _per_channel(v: Tensor, z: Tensor) -> Tensor:
+    """`v`, one number for each channel, so that it broadcasts against `z`."""
     return v.view(-1, *[1] * (z.dim() - 2))
 
 
 def _mlp(
     architecture: Architecture, weight: Weight, normalized: Normalized, x: Tensor, stack: int
 ) -> Tensor:
+    """The last hidden layer of the perceptrons, (T, C, B)."""
     h = x.flatten(-3).mT  # (T, C, B), or (C, B): matmul then folds T into the rows
     for name in architecture.weight_shapes:
         z = weight(name) @ h  # (T, C, B)
@@ -129,6 +131,7 @@ def _mlp(
 def _conv(
     architecture: Architecture, weight: Weight, normalized: Normalized, x: Tensor, stack: int
 ) -> Tensor:
+    """The last layer of the convolutions, averaged over its pixels, (T, C, B)."""
     if x.dim() == 4:
         x = x.expand(stack, *x.shape)
     h = x.transpose(0, 1).flatten(1, 2)  # (B, T·C, height, width)

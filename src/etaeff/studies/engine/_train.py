@@ -223,8 +223,10 @@ def _rows(
 
 
 def _table(rows: Sequence[list[list[float]]]) -> NDArray[np.float64]:  # (T, rows, columns)
+    """A table for each trial of what each row has for all of them."""
     return np.asarray(rows).transpose(2, 0, 1)
 
 
 def _values(values: NDArray[np.float64], live: bool) -> list[float | None]:
+    """The numbers that are finite, where the trial is `live`; `None` for the others."""
     return [v if live and math.isfinite(v) else None for v in values.tolist()]

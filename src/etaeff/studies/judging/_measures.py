@@ -47,7 +47,7 @@ def per_seed(
     """
 
     def measure(results: Results) -> Measured:
-        values = [statistic(own) for own in results.by_seed.values()]
+        values = [statistic(of_seed) for of_seed in results.by_seed.values()]
         return Measured(seed_interval(values, ratio=ratio), expected)
 
     return measure
@@ -75,8 +75,8 @@ def difference(
         outcomes = groups[column].to_list()
         estimate, limit = largest_difference(outcomes, groups["usual"].to_list())
         means = ", ".join(
-            f"{_setting(setting)}: {np.mean(own):.3g}"
-            for setting, own in zip(groups.select(settings).rows(), outcomes, strict=True)
+            f"{_setting(setting)}: {np.mean(seeds):.3g}"
+            for setting, seeds in zip(groups.select(settings).rows(), outcomes, strict=True)
         )
         names = ", ".join(SYMBOLS.get(setting, setting) for setting in settings)
         note = f"Means by {names}: {means}. Two seeds differ by up to {limit:.2g}."
@@ -87,6 +87,7 @@ def difference(
 
 
 def _setting(values: Sequence[object]) -> str:
+    """The values of a setting as a note has them."""
     return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
 
 
@@ -147,8 +148,8 @@ def equilibrium_slope(column: str, predictor: Literal["lr", "wd"]) -> SeedStatis
     def slope(results: Results) -> float:
         rows = settled(results)
         slopes = [
-            power_law(own[column], own["lr"], own["wd"])[0 if predictor == "lr" else 1]
-            for own in rows.partition_by("layer")
+            power_law(layer[column], layer["lr"], layer["wd"])[0 if predictor == "lr" else 1]
+            for layer in rows.partition_by("layer")
         ]
         return _mean(slopes)
 
@@ -159,8 +160,8 @@ def slope_at_constant_product(results: Results) -> float:
     """Exponent of η in the final η_eff of settled runs while η²λ is held, mean over layers."""
     rows = settled(results)
     slopes = [
-        power_law(own["effective_lr"], own["lr"], own["lr"] ** 2 * own["wd"])[0]
-        for own in rows.partition_by("layer")
+        power_law(layer["effective_lr"], layer["lr"], layer["lr"] ** 2 * layer["wd"])[0]
+        for layer in rows.partition_by("layer")
     ]
     return _mean(slopes)
 
@@ -195,8 +196,10 @@ def collapse(better: str, than: Sequence[str], expected: tuple[float, float]) ->
     """What `better` leaves unexplained of the test error, over the least that `than` leave."""
 
     def measure(results: Results) -> Measured:
-        shares = [unexplained_errors(own) for own in results.by_seed.values()]
-        ratios = [_over_least(own[better], [own[name] for name in than]) for own in shares]
+        shares = [unexplained_errors(of_seed) for of_seed in results.by_seed.values()]
+        ratios = [
+            _over_least(of_seed[better], [of_seed[name] for name in than]) for of_seed in shares
+        ]
         means = ", ".join(
             f"{name} {100 * _mean([s[name] for s in shares]):.0f} %" for name in shares[0]
         )
@@ -212,14 +215,14 @@ def invariance(results: Results) -> Measured:
 
     The note gives the defect, which is the change with the ε that the network trained with.
     """
-    own_eps = pl.col("eps") == pl.col("eps").max()
+    trained_with = pl.col("eps") == pl.col("eps").max()
 
     def largest(rows: Results, which: pl.Expr) -> float:
         return _mean([rows.rescalings.filter(which)["change"].max()])
 
-    changes = [largest(own, ~own_eps) for own in results.by_seed.values()]
+    changes = [largest(of_seed, ~trained_with) for of_seed in results.by_seed.values()]
     measured = results.rescalings.drop_nulls("change")
-    defects = measured.filter(own_eps).group_by("factor").agg(pl.col("change").max())
+    defects = measured.filter(trained_with).group_by("factor").agg(pl.col("change").max())
     shown = ", ".join(
         f"{value:.1e} at ×{factor:g}" for factor, value in defects.sort("factor").rows()
     )

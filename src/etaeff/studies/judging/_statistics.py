@@ -104,6 +104,7 @@ def _pooled_variance(y: NDArray[np.float64], usual: ArrayLike | None) -> float:
 
 @lru_cache
 def _tukey(settings: int, freedom: int) -> float:
+    """The upper 5 % point of the studentised range of so many means."""
     return float(stats.studentized_range.ppf(CONFIDENCE, settings, freedom))
 
 

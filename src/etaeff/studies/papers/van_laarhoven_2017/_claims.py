@@ -91,8 +91,8 @@ def no_regularising_effect(plan: Plan) -> Claim:
         ("cosine schedule", {"schedule": "cosine"}),
         ("step schedule", {"schedule": "step"}),
     ):
-        own = sphere(plan, "sgd", **common)
-        parts.append(Part(f"sgd, {name}, ‖w‖ = 1, λ acts on w", spread, own, flat, "points"))
+        trials = sphere(plan, "sgd", **common)
+        parts.append(Part(f"sgd, {name}, ‖w‖ = 1, λ acts on w", spread, trials, flat, "points"))
     for name in OPTIMIZERS:
         span = per_seed(effective_lr_span("lr"), (1.0, math.inf))
         moves = difference("wd", claim="different")
