@@ -27,7 +27,7 @@ from etaeff.studies import _study, resume_study, run_study, study_status
 from etaeff.studies._plan import Plan
 from etaeff.studies.data._idx import IDX_FILES
 from etaeff.studies.engine._stacks import stacks
-from etaeff.studies.judging._claims import needed_trials
+from etaeff.studies.judging._claims import Claim, Part, needed_trials
 from etaeff.studies.papers import van_laarhoven_2017
 
 SCRIPT = Path(tiny_study.__file__)
@@ -413,6 +413,27 @@ def test_data_that_are_named_by_nothing_are_refused(tiny, tmp_path):
     # `--data "$DATA"` with the variable unset must not train on other data.
     with pytest.raises(UsageError):
         run_study("paper", tmp_path / "a", preset="tiny", data="")
+
+
+def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(tiny, monkeypatch, tmp_path):
+    def claims_of(plan):
+        trials = plan.trials([{"lr": 0.1}], optimizer="muon")
+        return [Claim(1, "Title", "Statement.", "a paper", (Part("one", "slope", trials, never),))]
+
+    monkeypatch.setitem(_study.STUDIES, "other", ("Other", claims_of))
+    with pytest.raises(UsageError, match="`optimizer` 'muon' cannot train in a stack"):
+        run_study("other", tmp_path / "a", preset="tiny")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_study_of_an_older_version_is_refused_with_a_sentence_and_stays(tiny, tmp_path):
+    with StudyStore.create(tmp_path / "study.sqlite", {"study": "paper"}, []) as store:
+        store.set_meta("schema", 1)
+    before = (tmp_path / "study.sqlite").read_bytes()
+    for go_on in (study_status, resume_study, lambda out: run_study("paper", out, preset="tiny")):
+        with pytest.raises(StudyError, match="Its trials have other names since"):
+            go_on(tmp_path)
+    assert (tmp_path / "study.sqlite").read_bytes() == before
 
 
 def test_a_folder_with_something_else_in_it_is_refused_and_stays(tiny, tmp_path):
