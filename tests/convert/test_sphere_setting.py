@@ -47,10 +47,10 @@ def test_a_setting_with_the_update_of_the_target_is_not_matched(text, target):
 
 
 def test_any_other_is_matched_first():
-    found = sphere_setting(SGD, "sphere-adam", **BLOCK)
-    between = match(SGD, "adamw", **BLOCK)
+    between = match(SGD, "adamw")
+    found = sphere_setting(SGD, "sphere-adam")
     assert found.betas == between.setting.betas
-    assert found.notes[: len(between.notes)] == between.notes
+    assert found.notes == (*between.notes, "`lr` needs `dim`; `angle` is known without.")
     slow, fast = (sphere_setting(SGD, "sphere-adam", lr=lr, dim=9.0) for lr in (1e-4, 1e-2))
     # The rate between is free: the radius follows it, and η/r stays but for the loss to decay.
     assert slow.lr == pytest.approx(fast.lr, rel=1e-3)

@@ -107,8 +107,7 @@ def _heavy_ball(text: str) -> Setting:
             "`--to no-decay` is known for SGD with L2, with or without heavy-ball momentum; "
             f"got '{source}'."
         )
-    arguments = {k: v for k, v in source.arguments().items() if k not in ("lr", "wd", "decay")}
-    update_norm("sgd", grad_norm_sq=1.0, **arguments)  # refuses what SGD does not have
+    update_norm(source, grad_norm_sq=1.0)  # refuses what SGD does not have
     return source
 
 

@@ -66,18 +66,17 @@ def draw_run(plot: Path, forecast: "Forecast") -> None:
         forecast: Its run must have been followed.
     """
     run = forecast.run
-    if run is None or run.path is None or run.arguments is None:
+    if run is None or run.path is None or run.block is None:
         raise UsageError(f"`--plot` has no run to draw. {forecast.notes[-1]}")
     from etaeff.cli._forecast_text import title_of
     from etaeff.report import write_trajectory
 
+    setting = forecast.setting
     write_trajectory(
         plot,
-        forecast.setting.optimizer,
+        setting.optimizer,
         run.path,
-        lr=run.lr,
-        wd=forecast.setting.wd,
         relative=bool(run.relative),
         title=title_of(forecast),
-        **run.arguments,
+        **{**setting.arguments(), **run.block, "lr": run.lr},
     )

@@ -149,7 +149,7 @@ def forecast(
         "Rotational Equilibrium", 2024, for its angle.
     """
     sizes = {"dim": dim, "grad_norm_sq": grad_norm_sq, "shape": shape}
-    block = {name: value for name, value in sizes.items() if value is not None}
+    block: dict[str, Any] = {name: value for name, value in sizes.items() if value is not None}
     run = None
     if steps is None:
         _check_no_run(schedule=schedule != "constant", warmup=warmup, final=final, radius=radius)
@@ -158,16 +158,15 @@ def forecast(
             setting, block,
             steps=steps, schedule=schedule, warmup=warmup, final=final, radius=radius,
         )  # fmt: skip
-    arguments = {**setting.arguments(), **block}
-    settled = equilibrium(setting.optimizer, **arguments)
-    times = timescale(setting.optimizer, batch=batch, data=data, **arguments)
-    product = invariant(setting.optimizer, decay=setting.decay)
+    settled = equilibrium(setting, **block)
+    times = timescale(setting, batch=batch, data=data, **block)
+    product = invariant(setting)
     half_life = times.half_life
     epoch = None if batch is None or data is None else data / batch
     return Forecast(
         setting=setting,
         block=block,
-        decay=setting.decay or usual_decay(setting.optimizer),
+        decay=setting.decay or usual_decay(setting),
         equilibrium=settled,
         timescale=times,
         half_life_epochs=None if half_life is None or epoch is None else float(half_life / epoch),
@@ -195,8 +194,7 @@ def published_rows() -> list[dict[str, Any]]:
     rows = []
     for published in PUBLISHED_SETTINGS:
         setting = published.setting
-        times = timescale(setting.optimizer, **setting.arguments())
-        turn = equilibrium(setting.optimizer, **setting.arguments()).angle
+        times, turn = timescale(setting), equilibrium(setting).angle
         settled, steps = _plain(times.settled), published.steps
         known = settled is not None and steps is not None
         rows.append(

@@ -17,7 +17,7 @@ from etaeff.theory.settings import Setting
 NEAR: Final = 0.1  # relative; this close to the angle of equilibrium counts as equilibrium
 _NEAR_TEXT: Final = f"{100 * NEAR:.0f} %"
 _SAMPLES: Final = 1000  # steps of a run at which closeness is judged
-_ARRAYS: Final = ("lr", "path", "arguments")
+_ARRAYS: Final = ("lr", "path", "block")
 _QUARTERS: Final = {"25 %": 0.25, "50 %": 0.5, "75 %": 0.75}
 
 
@@ -68,7 +68,7 @@ class PredictedRun:
         summary: The two before as a sentence.
         lr: η of each step, shape (`steps`,).
         path: Radius, turn and effective learning rate of each step.
-        arguments: What `trajectory` was given beside `lr`, `wd` and `radius`, stand-ins too.
+        block: `dim`, `grad_norm_sq` and `shape` as the run has them, stand-ins too.
     """
 
     steps: int
@@ -83,10 +83,10 @@ class PredictedRun:
     summary: str | None = None
     lr: FloatArray
     path: Trajectory | None = None
-    arguments: Mapping[str, Any] | None = None
+    block: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """All but `lr`, `path` and `arguments`: plain values by name, of the points too."""
+        """All but `lr`, `path` and `block`: plain values by name, of the points too."""
         names = [field.name for field in fields(self) if field.name not in _ARRAYS]
         values = {name: getattr(self, name) for name in names}
         if self.points is not None:
@@ -118,49 +118,50 @@ def predicted_run(
     """
     lr = lr_schedule(schedule, lr=setting.lr, steps=steps, warmup=warmup, final=final)
     planned = PredictedRun(steps=steps, schedule=schedule, warmup=warmup, final=final, lr=lr)
-    scaled = _scaled(setting, setting.arguments() | dict(block), radius)
+    scaled = _scaled(setting, block, radius)
     if scaled is None:
         return planned
-    arguments, level, relative = scaled
-    start = level.radius if radius is None else radius
-    path = trajectory(setting.optimizer, **arguments | {"lr": lr, "radius": start})
+    block, start, unit = scaled
+    path = trajectory(setting, lr=lr, radius=start, **block)
     named = _named_steps(len(lr), warmup)
     index = np.array(list(named.values()))
-    ratio = _over_equilibrium(setting, arguments, lr, path, index)
+    ratio = _over_equilibrium(setting, block, lr, path, index)
     samples = np.unique(np.linspace(0, len(lr) - 1, _SAMPLES).round().astype(int))
-    sampled = _over_equilibrium(setting, arguments, lr, path, samples)
+    sampled = _over_equilibrium(setting, block, lr, path, samples)
     near = samples[np.abs(sampled - 1) <= NEAR]
     last_near = int(near[-1]) if len(near) else None
     return replace(
         planned,
         start="equilibrium" if radius is None else "given",
-        relative=relative,
-        points=_waypoints(named, lr, path, ratio, level if relative else None),
+        relative=unit is not None,
+        points=_waypoints(named, lr, path, ratio, unit),
         at_end=last_near == len(lr) - 1,
         last_near=last_near,
         summary=_summary(float(sampled[-1]), last_near, len(lr)),
         path=path,
-        arguments={name: arguments[name] for name in arguments if name not in ("lr", "wd")},
+        block=block,
     )
 
 
 def _scaled(
-    setting: Setting, arguments: dict[str, Any], radius: float | None
-) -> tuple[dict[str, Any], Equilibrium, bool] | None:
-    """Arguments that set a scale, their equilibrium, whether by a stand-in; `None` if none do.
+    setting: Setting, block: Mapping[str, Any], radius: float | None
+) -> tuple[Mapping[str, Any], float, Equilibrium | None] | None:
+    """Sizes that set a scale, the radius at the start, and the unit if a stand-in set the scale.
 
-    A missing `dim` or `grad_norm_sq` may be replaced where the run starts at equilibrium and its
-    angles do not depend on it.
+    A missing `dim` or `grad_norm_sq` has a stand-in where the run starts at equilibrium and its
+    angles do not depend on it. `None` if there is none.
     """
-    level = equilibrium(setting.optimizer, **arguments)
-    if radius is not None or level.radius is not None:
-        return arguments, level, False
+    level = equilibrium(setting, **block)
+    if radius is not None:
+        return block, radius, None
+    if level.radius is not None:
+        return block, float(level.radius), None
     if level.angle is None:  # Adam with L2, whose angles depend on the sizes too
         return None
-    arguments = {"dim": 1.0, "grad_norm_sq": 1.0, **arguments}
-    level = equilibrium(setting.optimizer, **arguments)
+    block = {"dim": 1.0, "grad_norm_sq": 1.0, **block}
+    level = equilibrium(setting, **block)
     # Muon's radius needs its shape, for which nothing stands in.
-    return None if level.radius is None else (arguments, level, True)
+    return None if level.radius is None else (block, float(level.radius), level)
 
 
 def _named_steps(steps: int, warmup: int) -> dict[str, int]:
@@ -177,13 +178,13 @@ def _named_steps(steps: int, warmup: int) -> dict[str, int]:
 
 def _over_equilibrium(
     setting: Setting,
-    arguments: Mapping[str, Any],
+    block: Mapping[str, Any],
     lr: FloatArray,
     path: Trajectory,
     index: NDArray[np.int64],
 ) -> FloatArray:
     """Angles of these steps over those of the equilibrium at the learning rate of each."""
-    settled = equilibrium(setting.optimizer, **{**arguments, "lr": lr[index]})
+    settled = equilibrium(setting.optimizer, **{**setting.arguments(), **block, "lr": lr[index]})
     assert settled.angle is not None
     return np.asarray(path.angle[index] / settled.angle)
 
