@@ -16,8 +16,13 @@ from etaeff._words import listed
 from etaeff.theory._models._adaptive._updates import DividedUpdate, update_of
 from etaeff.theory._models._correlation import radius_of, remembered_moments
 from etaeff.theory._models._model import Rest, Sizes, radius_needs
+from etaeff.theory._models._process import Moments, moments, process_of
 from etaeff.theory.settings._update_rule import UpdateRule
 
+_LARGEST_SHARE: Final = 0.1  # 1 − β₂ up to which its first order is enough
+_FIRST_ORDER: Final = (
+    "The second moment is taken to first order in 1 − β₂, which is no longer small here."
+)
 _BISECTIONS: Final = 60  # of an interval of 100 in ln z: down to the last digit
 
 
@@ -38,7 +43,9 @@ class Growth(NamedTuple):
 
 
 def growth_of(update: DividedUpdate) -> Growth:
-    """SGD's law in closed form: 1/V = kz(2 − cz), with k = (1 − μ)/κ and c = κ/(1 + μ)."""
+    """SGD's law: in closed form 1/V = kz(2 − cz), with k = (1 − μ)/κ and c = κ/(1 + μ)."""
+    if update.mixes_gradient:
+        return _growth_of_mixed(update)
     mu, kappa, _, _ = update.mixing
     k, c = (1 - mu) / kappa, kappa / (1 + mu)
     return Growth(
@@ -46,6 +53,26 @@ def growth_of(update: DividedUpdate) -> Growth:
         np.asarray(2 / c),
         lambda z: np.asarray(z * k * (2 - c * z)),
         lambda z: np.asarray(c * z),
+    )
+
+
+def _growth_of_mixed(update: DividedUpdate) -> Growth:
+    """SGD's law where a step has the gradient beside the buffer: an ARMA(2, 1) process."""
+    mu, kappa, e, f = update.mixing
+
+    def at(z: FloatArray) -> Moments:
+        return moments(process_of(update.mixing, z, decay="l2"))
+
+    def room(z: FloatArray) -> FloatArray:
+        return np.asarray(np.where(z > 0, 1 / (z * at(z).variance), 2 * (1 - mu) / kappa))
+
+    share = e * (1 - mu) + f * kappa  # of z in det(I − A)
+    limit = 2 * (1 + mu) / (share + 2 * (mu * e - f * kappa))
+    return Growth(
+        room,
+        np.asarray(limit),
+        lambda z: np.asarray(1 / at(z).variance),
+        lambda z: at(z).decorrelation,
     )
 
 
@@ -60,13 +87,15 @@ def _with_decoupled_decay(rule: UpdateRule, eta: FloatArray, x: FloatArray, size
     update = update_of(rule)
     memory = update.memory()
     variance, decorrelation = remembered_moments(x, memory)
-    notes, radius = update.notes(), None
+    notes, radius = [], None
     if sizes.dim is None:
-        notes.insert(0, radius_needs("dim"))
+        notes.append(radius_needs("dim"))
     else:
         assert memory.norm_sq is not None
         radius = radius_of(eta, memory.norm_sq * sizes.dim, variance)
-    return Rest(radius, decorrelation, x, tuple(notes))
+    if np.any(update.smoothing < 1 - _LARGEST_SHARE):
+        notes.append(_FIRST_ORDER)
+    return Rest(radius, decorrelation, x, (*notes, *update.notes()))
 
 
 def _with_divided_decay(rule: UpdateRule, eta: FloatArray, lam: FloatArray, sizes: Sizes) -> Rest:
@@ -76,11 +105,12 @@ def _with_divided_decay(rule: UpdateRule, eta: FloatArray, lam: FloatArray, size
         missing = listed(f"`{name}`" for name, value in sizes._asdict().items() if value is None)
         note = f"Every quantity needs {missing}: the decay that Adam sees depends on both."
         return Rest(None, None, None, (note,))
-    growth = growth_of(update_of(rule))
+    update = update_of(rule)
+    growth = growth_of(update)
     u = _log_shrinkage(growth, 4 * np.log(eta) + 2 * np.log(dim) + 2 * np.log(lam) - np.log(g))
     z = np.exp(u)
     radius_sq = 2 * np.log(eta) + np.log(dim) - u - np.log(growth.room(z) + z)
-    return Rest(np.exp(radius_sq / 2), growth.turn(z), z)
+    return Rest(np.exp(radius_sq / 2), growth.turn(z), z, tuple(update.notes()))
 
 
 def _log_shrinkage(growth: Growth, strength: FloatArray) -> FloatArray:

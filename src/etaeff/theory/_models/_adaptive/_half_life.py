@@ -39,7 +39,7 @@ def half_life(rule: UpdateRule, x: FloatArray) -> FloatArray:
     else:
         variance, turn = moments(process_of(update.mixing, x, decay=rule.decay))
         noise, slow_rate = 1 / variance, 2 * x
-    m, v = _inner_products(step, turn)
+    m, v = _inner_products(update, step, turn, noise)
     smoothing = update.smoothing
 
     def recursion(r: Complex, m: Complex, v: Complex, square: Complex) -> tuple[Complex, ...]:
@@ -69,9 +69,14 @@ def _divided(
     return advance(step._replace(mixing=mixing), r, m, v, noise, h=h**0)
 
 
-def _inner_products(step: Step, turn: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _inner_products(
+    update: DividedUpdate, step: Step, turn: FloatArray, noise: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """M and V at the fixed point with radius 1 and a rate of 1."""
-    (_, _, e, f), l2, a = step
+    (mu, kappa, e, f), l2, a = step
     along = a - 1 + turn  # of w and the step, from ⟨w, w'⟩ = 1 − turn
     m = np.where(f > 0, (along - e * l2) / np.where(f > 0, f, 1), 0)
-    return m, np.asarray(1 - a**2 + 2 * a * along)
+    if update.mixes_gradient:
+        pull = l2**2 + noise
+        return m, np.asarray((2 * mu * kappa * l2 * m + kappa**2 * pull) / (1 - mu**2))
+    return m, np.asarray(1 - a**2 + 2 * a * along)  # ‖v'‖², which is that of the step

@@ -13,22 +13,35 @@ from etaeff.theory._models._correlation import Memory, parts
 from etaeff.theory._models._process import Mixing
 from etaeff.theory.settings._update_rule import UpdateRule
 
-_LARGEST_SHARE: Final = 0.1  # 1 − β₂ up to which its first order is enough
-_FIRST_ORDER: Final = (
-    "The second moment is taken to first order in 1 − β₂, which is no longer small here."
-)
-
 
 class Drive(NamedTuple):
-    """How the noise of a step feeds an update of two parts, each with a memory of its own.
+    """How the noise of a step feeds a buffer of two parts, each with a memory of its own.
 
     Attributes:
         decays: What is left of each part after a step.
         fed: What a step's noise adds to the squared norm of each part, over that of the noise.
+        shared: Its inner product with what it adds to each part, over the same.
+        lone: Its own squared norm once it has been divided, over the same.
     """
 
-    decays: tuple[float, float]
-    fed: tuple[float, float]
+    decays: tuple[FloatArray, FloatArray]
+    fed: tuple[FloatArray, FloatArray]
+    shared: tuple[FloatArray, FloatArray]
+    lone: FloatArray
+
+
+class Steps(NamedTuple):
+    """The steps of a run: h · (lead · gradient + follow · buffer), less the second moment.
+
+    Attributes:
+        rate: h, with the correction for the empty start of the second moment.
+        lead: Weight of the gradient beside the buffer.
+        follow: Weight of the buffer.
+    """
+
+    rate: FloatArray
+    lead: FloatArray
+    follow: FloatArray
 
 
 class DividedUpdate:
@@ -38,15 +51,17 @@ class DividedUpdate:
         mixing: The buffer's constants, and the step's.
         smoothing: β₂ or α.
         adds_divided: Whether the buffer adds up gradients that were divided when they came.
+        mixes_gradient: Whether a step has the gradient beside the buffer.
     """
 
     mixing: Mixing
     smoothing: FloatArray
     adds_divided: bool = False
+    mixes_gradient: bool = False
 
     def notes(self) -> list[str]:
         """What the numbers assume of this update."""
-        return [_FIRST_ORDER] if np.any(self.smoothing < 1 - _LARGEST_SHARE) else []
+        return []
 
     def memory(self) -> Memory:
         """Size of an entry of the update, and how long it lasts, with decoupled decay."""
@@ -60,9 +75,9 @@ class DividedUpdate:
         """How noise feeds the update, where its buffer is divided as a whole."""
         raise NotImplementedError
 
-    def corrected(self, eta: FloatArray) -> FloatArray:
-        """The rate of each step, with the corrections for the empty start of the averages."""
-        return eta
+    def steps(self, eta: FloatArray) -> Steps:
+        """The steps of a run, with the corrections for the empty start of the averages."""
+        return Steps(eta, np.zeros(len(eta)), np.ones(len(eta)))
 
 
 class _Adam(DividedUpdate):
@@ -88,17 +103,24 @@ class _Adam(DividedUpdate):
         return Memory(np.asarray(size), parts(first / total, second / total) * decays, decays)
 
     def drive(self) -> Drive:
-        beta1, beta2 = float(self.mixing.mu), float(self.smoothing)
+        """Two buffers, whose shares of the noise give the two terms of the memory."""
+        beta1, beta2 = self.mixing.mu, self.smoothing
         decays = beta1, beta1 * beta2
         size = (1 - beta1) / (1 + beta1)
-        shares = (float(share) for share in _shares(self.mixing.mu, self.smoothing))
+        shares = _shares(beta1, beta2)
         slow, fast = (size * s * (1 - b * b) for s, b in zip(shares, decays, strict=True))
-        return Drive(decays, (slow, fast))
+        epsilon, omega = _fluctuation(beta2)
+        shared = (
+            self.mixing.kappa * (1 + 0.75 * omega - epsilon),
+            self.mixing.kappa * (0.25 * omega - epsilon),
+        )
+        return Drive(decays, (slow, fast), shared, np.asarray(1 + omega - 2 * epsilon))
 
-    def corrected(self, eta: FloatArray) -> FloatArray:
+    def steps(self, eta: FloatArray) -> Steps:
         beta1, beta2 = float(self.mixing.mu), float(self.smoothing)
-        steps = np.arange(1, len(eta) + 1)
-        return np.asarray(eta * np.sqrt(1 - beta2**steps) / (1 - beta1**steps))
+        t = np.arange(1, len(eta) + 1)
+        rate = np.asarray(eta * np.sqrt(1 - beta2**t) / (1 - beta1**t))
+        return Steps(rate, np.zeros(len(eta)), np.ones(len(eta)))
 
 
 class _Rmsprop(DividedUpdate):
@@ -120,10 +142,15 @@ class _Rmsprop(DividedUpdate):
 
 def _shares(beta1: FloatArray, beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The two terms in brackets of Adam's memory, the second without its β₂^k."""
-    epsilon = 1 - beta2
-    omega = 2 * epsilon / (1 + beta2)
+    epsilon, omega = _fluctuation(beta2)
     kept = epsilon * (1 - beta1**2) / (1 - beta1**2 * beta2)
     return np.asarray(1 + 0.75 * omega - kept), np.asarray(0.25 * omega - kept)
+
+
+def _fluctuation(beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """ε = 1 − β₂, and ω, the relative variance of the second moment."""
+    epsilon = 1 - beta2
+    return epsilon, 2 * epsilon / (1 + beta2)
 
 
 _UPDATES: Final[dict[str, Any]] = {"adam": _Adam, "adamw": _Adam, "rmsprop": _Rmsprop}
