@@ -35,7 +35,8 @@ def effective_lr(
 
     Args:
         optimizer: `"sgd"` (with or without momentum), `"rmsprop"`, `"adam"`, `"adamw"`,
-            `"lion"`, `"muon"` or `"normalized"`; or a `Setting`, which says η too.
+            `"lion"`, `"muon"`, `"normalized"` or another of `etaeff.theory.settings.OPTIMIZERS`;
+            or a `Setting`, which says η too.
         lr: Learning rate η > 0, per step; needed beside a name.
         radius: ‖w‖ > 0, broadcast against `lr`.
 

@@ -90,9 +90,10 @@ def equilibrium(
 
     Args:
         optimizer: A `Setting`, which says η, λ and the hyperparameters, or the name of an
-            optimiser: `"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"lion"`, `"muon"` or
-            `"normalized"`, torch's names in lower case, with torch's update rules. `"adam"` has L2
-            in the gradient. Sign descent is `"lion"` with betas (0, 0).
+            optimiser: `"sgd"`, `"rmsprop"`, `"adam"`, `"adamw"`, `"lion"`, `"muon"`,
+            `"normalized"` or another of `etaeff.theory.settings.OPTIMIZERS`, torch's names in
+            lower case, with torch's update rules. `"adam"` has L2 in the gradient. Sign descent is
+            `"lion"` with betas (0, 0).
         lr: Learning rate η > 0, per step; needed beside a name.
         wd: Weight decay λ > 0, PyTorch's convention, with ηλ < 2; needed beside a name.
         dim: Number of entries C of the block: for Adam, RMSProp and Lion.
@@ -108,7 +109,8 @@ def equilibrium(
             - `decay`: `"l2"` adds λw to the gradient, `"decoupled"` multiplies w by 1 − ηλ; by
               default as torch's optimiser does;
             - `shape`: (rows, columns) of the matrix, for Muon: one whole number each;
-            - `adjust_lr_fn`: of Muon: `"original"` or `"match_rms_adamw"`.
+            - `adjust_lr_fn`: of Muon: `"original"` or `"match_rms_adamw"`;
+            - what else an optimiser has: `defaults` of its row in `OPTIMIZERS`.
 
     Returns:
         The equilibrium. What needs an input that is not given is `None`, and `notes` names it.

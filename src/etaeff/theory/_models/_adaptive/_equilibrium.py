@@ -16,7 +16,7 @@ from etaeff._words import listed
 from etaeff.theory._models._adaptive._updates import DividedUpdate, update_of
 from etaeff.theory._models._correlation import radius_of, remembered_moments
 from etaeff.theory._models._model import Rest, Sizes, radius_needs
-from etaeff.theory._models._process import Moments, moments, process_of
+from etaeff.theory._models._process import moments, process_of
 from etaeff.theory.settings._update_rule import UpdateRule
 
 _LARGEST_SHARE: Final = 0.1  # 1 − β₂ up to which its first order is enough
@@ -59,20 +59,19 @@ def growth_of(update: DividedUpdate) -> Growth:
 def _growth_of_mixed(update: DividedUpdate) -> Growth:
     """SGD's law where a step has the gradient beside the buffer: an ARMA(2, 1) process."""
     mu, kappa, e, f = update.mixing
-
-    def at(z: FloatArray) -> Moments:
-        return moments(process_of(update.mixing, z, decay="l2"))
+    share = e * (1 - mu) + f * kappa  # of z in det(I − A)
+    later = mu * e - f * kappa  # what it has of the gradient before
 
     def room(z: FloatArray) -> FloatArray:
-        return np.asarray(np.where(z > 0, 1 / (z * at(z).variance), 2 * (1 - mu) / kappa))
+        det, p = mu - z * later, z * share
+        n = (1 + det) * (later - e) ** 2 + 2 * e * later * p
+        return np.asarray((1 - det) * share * (2 * (1 + det) - p) / n)
 
-    share = e * (1 - mu) + f * kappa  # of z in det(I − A)
-    limit = 2 * (1 + mu) / (share + 2 * (mu * e - f * kappa))
     return Growth(
         room,
-        np.asarray(limit),
-        lambda z: np.asarray(1 / at(z).variance),
-        lambda z: at(z).decorrelation,
+        np.asarray(2 * (1 + mu) / (share + 2 * later)),
+        lambda z: np.asarray(z * room(z)),
+        lambda z: moments(process_of(update.mixing, z, decay="l2")).decorrelation,
     )
 
 
