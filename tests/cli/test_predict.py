@@ -417,8 +417,8 @@ def test_a_plot_without_the_extra_names_what_to_type(python, tmp_path):
         ([*SGD, "--lr", "9e3"], "`lr` times `wd` must be below 2, got 4.5:"),
         (
             ["--optimizer", "adm", "--lr", "1", "--wd", "1"],
-            "Unknown optimizer 'adm'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized. "
-            "Did you mean 'adam'?",
+            "Unknown optimizer 'adm'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized, "
+            "nadam. Did you mean 'adam'?",
         ),
         (
             [*ADAMW, "--betas", "0.9"],

@@ -135,6 +135,18 @@ class Adam(Rmsprop):
         return self.first / np.sqrt(self.second)
 
 
+class Nadam(Adam):
+    """With `momentum_decay`, of which all that is left in the end is whether it is zero."""
+
+    def __init__(self, *, betas, momentum_decay=4e-3, **rest):
+        self.mixed = betas[0] if momentum_decay else betas[0] / 2
+        super().__init__(betas=betas, **rest)
+
+    def update(self, g):
+        averaged = super().update(g)
+        return (1 - self.mixed) * g / np.sqrt(self.second) + self.mixed * averaged
+
+
 class Lion(Walk):
     def __init__(self, *, betas, **rest):
         self.betas = betas
@@ -190,6 +202,7 @@ RULES = {
     "lion": Lion,
     "muon": Muon,
     "normalized": Normalized,
+    "nadam": Nadam,
 }
 
 
@@ -241,7 +254,7 @@ class Setting:
         if self.optimizer == "muon":
             return {"shape": self.shape}
         known = {} if self.optimizer in ("sgd", "normalized") else {"dim": self.shape[1]}
-        if self.optimizer in ("sgd", "rmsprop", "adam"):
+        if self.optimizer in ("sgd", "rmsprop", "adam", "nadam"):
             known["grad_norm_sq"] = G
         return known
 
@@ -251,7 +264,7 @@ class Setting:
     def walk(self):
         """The chains at the predicted radius, with the optimiser's averages filled."""
         predicted = self.predicted()
-        usual = "l2" if self.optimizer in ("sgd", "rmsprop", "adam") else "decoupled"
+        usual = "l2" if self.optimizer in ("sgd", "rmsprop", "adam", "nadam") else "decoupled"
         walk = RULES[self.optimizer](
             **{"decay": usual} | self.arguments, shape=self.shape, chains=self.chains
         )
@@ -374,6 +387,19 @@ def adaptive_settings():
             yield Setting("rmsprop", given, allowed=0.01**2)
 
 
+def nadam_settings():
+    """As `adaptive_settings`; without `momentum_decay` μ stays at β₁/2."""
+    for z in (0.02, 0.6):
+        for betas in ((0.9, 0.9999), (0.5, 0.9999)):
+            yield Setting("nadam", {**pull(z), "betas": betas}, burn=200, allowed=1e-4)
+    still = {**pull(0.02), "betas": (0.9, 0.9999), "momentum_decay": 0.0}
+    yield Setting("nadam", still, burn=200, allowed=1e-4)
+    for rates in (SMALL, LARGE):
+        for betas in ((0.9, 0.999), (0.9, 0.95), (0.5, 0.95)):
+            given = {**rates, "betas": betas, "decay": "decoupled"}
+            yield Setting("nadam", given, allowed=(1 - betas[1]) ** 2)
+
+
 def other_settings():
     for rates in (SMALL, LARGE):
         for betas in ((0.9, 0.99), (0.5, 0.9), (0.0, 0.0)):
@@ -407,7 +433,13 @@ def muon_settings():
 
 
 def settings():
-    return [*sgd_settings(), *adaptive_settings(), *other_settings(), *muon_settings()]
+    return [
+        *sgd_settings(),
+        *adaptive_settings(),
+        *other_settings(),
+        *muon_settings(),
+        *nadam_settings(),
+    ]
 
 
 def finite_beta2_settings(smoothings=(0.999, 0.99, 0.95)):
@@ -435,12 +467,15 @@ def half_life_settings():
     yield Setting("rmsprop", {**pull(0.02), "alpha": 0.99, "momentum": 0.5}, burn=200), 190, 190
     yield Setting("adamw", {**slow, "betas": (0.9, 0.9)}, burn=200), 360, 270
     yield Setting("normalized", {**slow, "momentum": 0.5}, burn=200), 100, 170
+    yield Setting("nadam", {**pull(0.02), "betas": (0.5, 0.99)}, burn=200), 190, 190
 
 
 def delayed_half_life_settings():
     """Decoupled decay where the second moments lag the radius: 1 − β₂ is not far above ηλ."""
     yield Setting("adamw", {"lr": 0.1, "wd": 0.02, "betas": (0.9, 0.99)}, burn=200), 500, 300
     yield Setting("adamw", {"lr": 0.1, "wd": 0.1, "betas": (0.5, 0.99)}, burn=200), 300, 240
+    nadam = {"lr": 0.1, "wd": 0.02, "betas": (0.9, 0.99), "decay": "decoupled"}
+    yield Setting("nadam", nadam, burn=200), 500, 300
     smooth = {"alpha": 0.99, "decay": "decoupled"}
     yield Setting("rmsprop", {"lr": 0.1, "wd": 0.02, **smooth}, burn=200), 500, 300
 

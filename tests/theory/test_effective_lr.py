@@ -45,8 +45,8 @@ def test_effective_lr_broadcasts():
 
 def test_an_unknown_optimizer_lists_the_known_ones():
     sentence = (
-        r"^Unknown optimizer 'sdg'\. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized\. "
-        r"Did you mean 'sgd'\?$"
+        r"^Unknown optimizer 'sdg'\. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized, "
+        r"nadam\. Did you mean 'sgd'\?$"
     )
     with pytest.raises(UnknownNameError, match=sentence):
         effective_lr("sdg", lr=0.1, radius=1.0)

@@ -151,7 +151,8 @@ def test_an_unknown_optimizer_lists_the_known_ones():
     with pytest.raises(UnknownNameError) as refused:
         invariant("adamx")
     assert str(refused.value).startswith(
-        "Unknown optimizer 'adamx'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized."
+        "Unknown optimizer 'adamx'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized, "
+        "nadam."
     )
 
 

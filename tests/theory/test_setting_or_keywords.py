@@ -30,6 +30,7 @@ OWN = {
     "lion": {"betas": (0.8, 0.95)},
     "muon": {"momentum": 0.9, "nesterov": False, "adjust_lr_fn": "match_rms_adamw"},
     "normalized": {"momentum": 0.5},
+    "nadam": {"betas": (0.8, 0.95), "momentum_decay": 0.01},
 }
 CASES = [
     (name, {**given, **decay})

@@ -264,4 +264,4 @@ def test_an_unknown_optimizer_lists_the_known_ones():
     for call in (timescale, lambda name, **rest: steps_after_drop(name, 2.0, **rest)):
         with pytest.raises(UnknownNameError) as refused:
             call("muom", lr=0.1, wd=0.1)
-        assert str(refused.value).endswith("normalized. Did you mean 'muon'?")
+        assert str(refused.value).endswith("normalized, nadam. Did you mean 'muon'?")

@@ -33,6 +33,18 @@ COMPLETE = [
     ("muon", {"nesterov": False, "momentum": 0.5}, {"shape": (32, 32)}),
     ("normalized", {}, {}),
     ("normalized", {"momentum": 0.9}, {}),
+    ("nadam", {"betas": (0.9, 0.98), "momentum_decay": 0.0}, {"grad_norm_sq": G, "dim": C}),
+    ("nadam", {"betas": (0.8, 0.95), "momentum_decay": 1.0}, {"grad_norm_sq": G, "dim": C}),
+    (
+        "nadam",
+        {"betas": (0.9, 0.98), "momentum_decay": 0.0, "decay": "decoupled"},
+        {"dim": C},
+    ),
+    (
+        "nadam",
+        {"betas": (0.8, 0.95), "momentum_decay": 1.0, "decay": "decoupled"},
+        {"dim": C},
+    ),
 ]
 SGD = [arguments for name, arguments, _ in COMPLETE if name == "sgd"]
 IDS = [f"{name} {arguments}" for name, arguments, _ in COMPLETE]
@@ -167,7 +179,7 @@ def test_adamw_has_the_root_mean_square_of_the_sheet():
 
 @pytest.mark.parametrize(("name", "kind", "inputs"), COMPLETE, ids=IDS)
 def test_with_constant_settings_a_run_ends_at_the_equilibrium(name, kind, inputs):
-    adaptive = name in ("adam", "rmsprop") and "decay" not in kind
+    adaptive = name in ("adam", "rmsprop", "nadam") and "decay" not in kind
     lr, wd = (2e-3, 0.5) if adaptive else (0.02, 0.5)
     rest = equilibrium(name, lr=lr, wd=wd, **kind, **inputs)
     run = trajectory(name, lr=lr, wd=wd, radius=2 * rest.radius, steps=6000, **kind, **inputs)

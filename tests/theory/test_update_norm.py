@@ -50,6 +50,10 @@ def updates(optimizer, gradients, arguments):
             first = b1 * first + (1 - b1) * g
             second = b2 * second + (1 - b2) * g**2
             yield first / np.sqrt(second)
+        elif optimizer == "nadam":  # once its momentum has come to rest at β₁
+            first = b1 * first + (1 - b1) * g
+            second = b2 * second + (1 - b2) * g**2
+            yield ((1 - b1) * g + b1 * first) / np.sqrt(second)
         else:
             first = mu * first + (1 - mu) * g
             mixed = (1 - mu) * g + mu * first if nesterov else first
@@ -74,6 +78,8 @@ RULES = [
     ("adamw", {"betas": (0.5, 0.99)}),
     ("adamw", {"betas": (0.95, 0.98)}),
     ("adamw", {"betas": (0.0, 0.99)}),
+    ("nadam", {}),
+    ("nadam", {"betas": (0.5, 0.98)}),
     ("lion", {}),
     ("normalized", {"momentum": 0.9}),
     ("muon", {"shape": (64, 64)}),
@@ -97,7 +103,7 @@ def test_updates_by_noise_are_as_long_as_predicted(optimizer, arguments):
     needs = {} if optimizer in ("muon", "normalized") else {"dim": C}
     predicted = update_norm(optimizer, **arguments, **needs, grad_norm_sq=G)
     # Muon's formula is that of large matrices, Adam's is to first order in 1 − β₂.
-    beta2 = arguments.get("betas", (0, 0.999))[1] if optimizer in ("adam", "adamw") else 1.0
+    beta2 = arguments.get("betas", (0, 0.999))[1] if "adam" in optimizer else 1.0
     beta2 = min(beta2, arguments.get("alpha", 0.99)) if optimizer == "rmsprop" else beta2
     allowed = 0.4 / math.sqrt(math.prod(shape)) if muon else 3 * (1 - beta2) ** 2
     assert abs(math.sqrt(means.mean()) / predicted - 1) < 3 * error + allowed + 1e-12

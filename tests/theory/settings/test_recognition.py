@@ -85,6 +85,21 @@ def test_the_lawless_are_classes_of_torch():
             Setting(optimizer="adamw", lr=0.1, wd=0.01, betas=(0.8, 0.95)),
         ),
         (
+            lambda p: torch.optim.NAdam(p, 0.1, (0.8, 0.95), weight_decay=0.5, momentum_decay=0.01),
+            Setting(optimizer="nadam", lr=0.1, wd=0.5, betas=(0.8, 0.95), momentum_decay=0.01),
+        ),
+        (
+            lambda p: torch.optim.NAdam(p, weight_decay=0.5, decoupled_weight_decay=True),
+            Setting(
+                optimizer="nadam",
+                lr=2e-3,
+                wd=0.5,
+                betas=(0.9, 0.999),
+                momentum_decay=4e-3,
+                decay="decoupled",
+            ),
+        ),
+        (
             lambda p: torch.optim.Muon(p, 0.1, 0.2, 0.9, nesterov=False),
             Setting(optimizer="muon", lr=0.1, wd=0.2, momentum=0.9, nesterov=False),
         ),

@@ -45,6 +45,7 @@ def test_what_has_no_law_is_refused_by_its_name_with_the_reason(kind):
         ("lion lr=1 wd=0", "Lion"),
         ("muon lr=1 wd=0", "Muon"),
         ("normalized lr=1 wd=0", "normalised gradients"),
+        ("nadam lr=1 wd=0", "NAdam"),
     ],
 )
 def test_titles_are_those_of_papers(setting, expected):

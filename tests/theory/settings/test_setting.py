@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.theory import Setting, equilibrium
 
-KNOWN = "lr, wd, momentum, dampening, nesterov, betas, alpha, decay, adjust_lr_fn"
+KNOWN = "lr, wd, momentum, dampening, nesterov, betas, alpha, decay, adjust_lr_fn, momentum_decay"
 NUMBER = st.floats(1e-300, 1e300)
 SHARE = st.floats(0, 1)
 SETTINGS = st.builds(
     Setting,
-    optimizer=st.sampled_from(["sgd", "rmsprop", "adam", "adamw", "lion", "muon", "normalized"]),
+    optimizer=st.sampled_from(
+        ["sgd", "rmsprop", "adam", "adamw", "lion", "muon", "normalized", "nadam"]
+    ),
     lr=NUMBER,
     wd=NUMBER,
     momentum=st.none() | SHARE,
@@ -20,6 +22,7 @@ SETTINGS = st.builds(
     nesterov=st.none() | st.booleans(),
     betas=st.none() | st.tuples(SHARE, SHARE),
     alpha=st.none() | SHARE,
+    momentum_decay=st.none() | NUMBER,
     decay=st.sampled_from([None, "l2", "decoupled"]),
 )
 
@@ -27,7 +30,7 @@ SETTINGS = st.builds(
 def test_every_part_of_a_setting_is_read():
     text = (
         "sgd lr=0.1 wd=5e-4 momentum=.9 dampening=0.25 nesterov=True betas=0.9,0.95 alpha=0.5 "
-        "decay=decoupled adjust_lr_fn=original"
+        "decay=decoupled adjust_lr_fn=original momentum_decay=4e-3"
     )
     assert dataclasses.asdict(Setting.parse(text)) == {
         "optimizer": "sgd",
@@ -40,6 +43,7 @@ def test_every_part_of_a_setting_is_read():
         "alpha": 0.5,
         "decay": "decoupled",
         "adjust_lr_fn": "original",
+        "momentum_decay": 4e-3,
     }
 
 

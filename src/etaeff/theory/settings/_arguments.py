@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
-from etaeff._checks.numbers import check_shapes, fraction, one_fraction
+from etaeff._checks.numbers import check_shapes, fraction, not_negative, one_fraction
 from etaeff.errors import UnknownNameError, UsageError
 
 LR_ADJUSTMENTS: Final = ("original", "match_rms_adamw")  # torch.optim.Muon's
@@ -24,6 +24,7 @@ class Hyperparameters(TypedDict, total=False):
     alpha: ArrayLike | None
     decay: str | None
     adjust_lr_fn: str | None
+    momentum_decay: ArrayLike | None
     shape: tuple[int, int] | None
 
 
@@ -81,6 +82,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "momentum": _FRACTION,
     "dampening": _FRACTION,
     "alpha": _FRACTION,
+    "momentum_decay": _Kind("a number", float, float, not_negative),
     "betas": _Kind(
         "two numbers with a comma between",
         _pair,
@@ -133,5 +135,6 @@ def check_single(arguments: Mapping[str, Any]) -> None:
         if name == "betas":
             for i, beta in enumerate(value):
                 one_fraction(f"{name}[{i}]", beta)
-        elif isinstance(value, np.ndarray):
-            one_fraction(name, value)
+        elif isinstance(value, np.ndarray) and value.ndim:
+            allowed = " in [0, 1)" if _KINDS[name].check is fraction else ""
+            raise UsageError(f"`{name}` must be one number{allowed}, got {value!r}.")

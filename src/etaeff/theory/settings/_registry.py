@@ -197,6 +197,18 @@ _ROWS: Final = (
         usual_lr=1e-3,
         memory="momentum",
     ),
+    Optimizer(
+        name="nadam",
+        title="NAdam",
+        model="adaptive",
+        radius_power=1,
+        laws={"l2": _DIVIDED, "decoupled": _BY_SIZE},
+        defaults={"betas": _ADAM_BETAS, "momentum_decay": 4e-3},
+        usual_lr=2e-3,
+        length_needs="dim",
+        memory="betas",
+        classes=("NAdam",),
+    ),
 )
 
 OPTIMIZERS: Final[Mapping[str, Optimizer]] = MappingProxyType({row.name: row for row in _ROWS})
@@ -214,7 +226,6 @@ LAWLESS: Final[Mapping[str, str]] = MappingProxyType(
         "tails of their distribution and which returns to no radius in a recursion of few moments",
         "ASGD": "its learning rate falls by a schedule of its own, and it decays by another share",
         "LBFGS": "it searches along the line, so that its step has no length of its own",
-        "NAdam": "its law is not derived yet",
         "RAdam": "it takes plain steps until its second moment is known, and rectifies later ones",
         "Rprop": "each entry has a step size of its own that follows the signs of its gradients",
         "SparseAdam": "it steps where a sparse gradient has entries only, and decays no weight",

@@ -18,10 +18,11 @@ class Setting:
         momentum: μ of SGD, RMSProp, Muon and normalised gradients.
         dampening: Of SGD.
         nesterov: Of SGD and Muon.
-        betas: Of Adam, AdamW and Lion.
+        betas: Of Adam, AdamW, NAdam and Lion.
         alpha: Of RMSProp.
         decay: `"l2"` or `"decoupled"`.
         adjust_lr_fn: Of Muon.
+        momentum_decay: ψ of NAdam.
 
     Examples:
         >>> Setting.parse("sgd lr=0.1 wd=5e-4 momentum=0.9").momentum
@@ -40,6 +41,7 @@ class Setting:
     alpha: float | None = None
     decay: str | None = None
     adjust_lr_fn: str | None = None
+    momentum_decay: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Setting":

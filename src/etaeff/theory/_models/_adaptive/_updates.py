@@ -13,6 +13,9 @@ from etaeff.theory._models._correlation import Memory, parts
 from etaeff.theory._models._process import Mixing
 from etaeff.theory.settings._update_rule import UpdateRule
 
+_NADAM_BASE: Final = 0.96  # torch.optim.NAdam's
+_SETTLED: Final = 0.01  # how near to its limit NAdam's momentum counts as come to rest
+
 
 class Drive(NamedTuple):
     """How the noise of a step feeds a buffer of two parts, each with a memory of its own.
@@ -123,6 +126,60 @@ class _Adam(DividedUpdate):
         return Steps(rate, np.zeros(len(eta)), np.ones(len(eta)))
 
 
+class _Nadam(_Adam):
+    r"""Adam with Nesterov's momentum: (1 − μ_t) of the gradient, and μ_{t+1} of its average.
+
+    torch lets μ_t run from about β₁/2 to β₁, as β₁(1 − 0.96^{tψ}/2) with ψ its `momentum_decay`;
+    the laws are those of its limit, and a run follows it.
+    """
+
+    mixes_gradient = True
+
+    def __init__(self, rule: UpdateRule) -> None:
+        super().__init__(rule)
+        self.momentum_decay = rule["momentum_decay"]
+        beta1, kappa, _, _ = self.mixing
+        self.limit = np.where(self.momentum_decay > 0, beta1, beta1 / 2)  # of μ_t
+        lead = 1 - self.limit + self.limit * kappa
+        self.mixing = Mixing(beta1, kappa, lead, self.limit * beta1)
+
+    def notes(self) -> list[str]:
+        if not np.any((self.momentum_decay > 0) & (self.limit > 0)):
+            return []
+        steps = np.log(0.5 / _SETTLED) / (-np.log(_NADAM_BASE) * np.min(self.momentum_decay))
+        return [
+            "The momentum of NAdam has come to rest at beta1: it begins at half of that, and is "
+            f"within {100 * _SETTLED:.0f} % after {np.ceil(steps):,.0f} steps."
+        ]
+
+    def memory(self) -> Memory:
+        r"""A mixture of the gradient and its average, over the root of the second moment.
+
+        With c_j the weight of the gradient of j steps ago, $R_k = \sum_j c_j c_{j+k}$ and
+        $S_k = \sum_j \beta_2^j c_j c_{j+k}$,
+
+        $$E[u_t u_{t-k}] = R_k(1 + \tfrac34\omega) - \epsilon S_k +
+          \beta_2^k(\tfrac14\omega R_k - \epsilon S_k).$$
+        """
+        drive = self.drive()
+        ahead, mu = 1 - self.limit, self.limit
+        lags = [  # of each part at lag 0, as its later lags go on to there
+            mu * (ahead * shared + mu * fed / (1 - decay**2))
+            for decay, fed, shared in zip(drive.decays, drive.fed, drive.shared, strict=True)
+        ]
+        size = ahead**2 * drive.lone + sum(lags) + mu * ahead * sum(drive.shared)
+        decays = parts(*drive.decays)
+        return Memory(np.asarray(size), parts(*(lag / size for lag in lags)) * decays, decays)
+
+    def steps(self, eta: FloatArray) -> Steps:
+        beta1, beta2 = float(self.mixing.mu), float(self.smoothing)
+        t = np.arange(1, len(eta) + 2)
+        mu = beta1 * (1 - 0.5 * _NADAM_BASE ** (t * float(self.momentum_decay)))
+        absent = 1 - np.cumprod(mu)  # what an average from an empty start lacks
+        rate = np.asarray(eta * np.sqrt(1 - beta2 ** t[:-1]))
+        return Steps(rate, (1 - mu[:-1]) / absent[:-1], mu[1:] / absent[1:])
+
+
 class _Rmsprop(DividedUpdate):
     adds_divided = True
 
@@ -153,7 +210,12 @@ def _fluctuation(beta2: FloatArray) -> tuple[FloatArray, FloatArray]:
     return epsilon, 2 * epsilon / (1 + beta2)
 
 
-_UPDATES: Final[dict[str, Any]] = {"adam": _Adam, "adamw": _Adam, "rmsprop": _Rmsprop}
+_UPDATES: Final[dict[str, Any]] = {
+    "adam": _Adam,
+    "adamw": _Adam,
+    "nadam": _Nadam,
+    "rmsprop": _Rmsprop,
+}
 
 
 def update_of(rule: UpdateRule) -> DividedUpdate:
