@@ -32,7 +32,7 @@ def network() -> nn.Sequential:
 def train(model: nn.Module, blocks: tuple[Block, ...], x: Tensor, y: Tensor) -> list[float]:
     """The losses of batches in a row; FSDP averages the gradients of the processes."""
     # From the sharded model, not the audit: that knows the parameters from before.
-    groups = etaeff.param_groups(model, blocks, lr=0.003, step="angle", sphere_lr=0.03)
+    groups = etaeff.param_groups(model, blocks, lr=0.003, mode="angle", sphere_lr=0.03)
     optimizer = SphereAdam(groups)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     losses = []

@@ -61,7 +61,7 @@ def main() -> None:
     audit = etaeff.audit(model, (windows[:2, :-1],))
     # On spheres, in radians per step: the heads of q and k, and all that feeds the residual stream
     # as one. At radius 1 that stream would drown in the ε of LayerNorm: radii stay as they are.
-    sphere = {"step": "angle", "sphere_lr": 0.03, "radius": "keep"}
+    sphere = {"mode": "angle", "sphere_lr": 0.03, "radius": "keep"}
     groups, radii = audit.param_groups(lr=3e-3, weight_decay=0.1, **sphere), norms()
     optimizer = SphereAdam(groups, betas=(0.9, 0.95))
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.steps)

@@ -31,8 +31,8 @@ class Classifier(lightning.LightningModule):
         self.audit = etaeff.audit(self.net, (torch.randn(8, 1, 8, 8),))
 
     def configure_optimizers(self) -> Any:
-        """With step="equilibrium", lr and weight_decay are those of plain SGD."""
-        groups = self.audit.param_groups(lr=0.1, weight_decay=5e-4, step="equilibrium")
+        """With mode="equilibrium", lr and weight_decay are those of plain SGD."""
+        groups = self.audit.param_groups(lr=0.1, weight_decay=5e-4, mode="equilibrium")
         optimizer = SphereSGD(groups, momentum=0.9)
         return [optimizer], [CosineAnnealingLR(optimizer, self.hparams.epochs)]
 

@@ -54,16 +54,16 @@ class Arm:
     """A way to train; `free` is the one that it is compared with."""
 
     optimizer: str
-    step: str = "free"
+    mode: str = "free"
     second_moment: str = "entry"
     free: str = ""
 
     def __str__(self) -> str:
         """As the table has it."""
-        if self.step == "free":
+        if self.mode == "free":
             return self.optimizer
         block = ", block" if self.second_moment == "block" else ""
-        return f'{self.optimizer}, "{self.step}"{block}'
+        return f'{self.optimizer}, "{self.mode}"{block}'
 
 
 ARMS = (
@@ -149,13 +149,13 @@ def blocks(task: str) -> tuple[Block, ...]:
 def optimizer_of(model: nn.Module, run: Run) -> torch.optim.Optimizer:
     """Decay acts on the blocks alone; all parameters have one learning rate."""
     own = {name for block in blocks(run.task) for name in block.names}
-    free = run.arm.step == "free"
+    free = run.arm.mode == "free"
     groups = param_groups(
         model,
         blocks(run.task),
         lr=run.lr,
         weight_decay=run.wd,
-        step="equilibrium" if free else run.arm.step,
+        mode="equilibrium" if free else run.arm.mode,
         without_decay=[name for name, _ in model.named_parameters() if name not in own],
     )
     match run.arm.optimizer:
@@ -222,7 +222,7 @@ def results(pool: ProcessPoolExecutor, mnist: str) -> list[Result]:
         Run(task, arm, lr, wd, seed, mnist, tuning=True)
         for task in TASKS
         for arm in ARMS
-        if arm.step != "equilibrium"
+        if arm.mode != "equilibrium"
         for lr, wd in candidates(arm)
         for seed in TUNING
     ]
@@ -233,7 +233,7 @@ def results(pool: ProcessPoolExecutor, mnist: str) -> list[Result]:
     best = {where: min(sums, key=sums.__getitem__) for where, sums in errors.items()}
     chosen = []
     for task, arm in itertools.product(TASKS, ARMS):
-        untouched = Arm(arm.free) if arm.step == "equilibrium" else arm
+        untouched = Arm(arm.free) if arm.mode == "equilibrium" else arm
         chosen += [Run(task, arm, *best[task, untouched], s, mnist, tuning=False) for s in FINAL]
     found: dict[tuple[str, Arm], list[tuple[Run, float]]] = {}
     for run, error in zip(chosen, pool.map(error_of, chosen), strict=True):
@@ -265,7 +265,7 @@ def differences(found: Sequence[Result]) -> Iterable[tuple[Result, tuple[float, 
 
 def half_life(own: Result) -> str:
     """Steps in which the free norm gets half the way to its equilibrium, at the first lr."""
-    if own.arm.step != "free":
+    if own.arm.mode != "free":
         return ""
     own_arguments = {"momentum": 0.9} if own.arm.optimizer == "SGD" else {"betas": BETAS}
     name = own.arm.optimizer.lower()
@@ -309,7 +309,7 @@ def figure_of(found: Sequence[Result]) -> Figure:
         for i, result in enumerate(own):
             mean, error = mean_and_error(result.errors)
             colour = colours[result.arm.free or result.arm.optimizer]
-            if result.arm.step == "free":
+            if result.arm.mode == "free":
                 rows = [j for j, r in enumerate(own) if result.arm.optimizer == r.arm.free] + [i]
                 for edge in (mean - 2 * error, mean + 2 * error):
                     panel.plot(
@@ -319,7 +319,7 @@ def figure_of(found: Sequence[Result]) -> Figure:
                 result.errors, [i + 0.24] * len(result.errors), "|", color=FAINT, markersize=4
             )
             panel.errorbar(
-                mean, i, xerr=2 * error, fmt=markers[result.arm.step], color=colour, markersize=5
+                mean, i, xerr=2 * error, fmt=markers[result.arm.mode], color=colour, markersize=5
             )
         panel.set_yticks(range(len(own)), [str(result.arm) for result in own])
         panel.set_ylim(len(own) - 0.4, -0.6)

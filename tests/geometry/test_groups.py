@@ -5,15 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.geometry import (
-    STEPS,
-    Block,
-    check_radii,
-    check_radius,
-    has_direction,
-    param_groups,
-    sphere_radii,
-)
+from etaeff.geometry import MODES, Block, param_groups
 
 
 def network():
@@ -58,14 +50,14 @@ def test_order_is_that_of_the_blocks_and_then_that_of_the_model():
 
 
 def test_a_group_holds_plain_values():
-    sphere = param_groups(network(), BLOCKS, lr=0.1, radius=2.0, step="angle")[0]
+    sphere = param_groups(network(), BLOCKS, lr=0.1, radius=2.0, mode="angle")[0]
     del sphere["params"]
     assert sphere == {
         "lr": 0.1,
         "weight_decay": 0.0,
         "kind": "sphere",
         "blocks": sphere["blocks"],
-        "step": "angle",
+        "mode": "angle",
         "radius": 2.0,
     }
     plain = (str, int, float, list, dict)
@@ -75,19 +67,19 @@ def test_a_group_holds_plain_values():
 names = st.sampled_from([name for name, _ in network().named_parameters()])
 
 
-@given(st.sets(names), st.sets(names), st.sampled_from(STEPS))
-def test_every_parameter_is_in_one_group_once(on_spheres, without_decay, step):
+@given(st.sets(names), st.sets(names), st.sampled_from(MODES))
+def test_every_parameter_is_in_one_group_once(on_spheres, without_decay, mode):
     model = network()
     blocks = [Block((name,)) for name in sorted(on_spheres)]
     groups = param_groups(
-        model, blocks, lr=0.1, weight_decay=0.5, step=step, without_decay=without_decay
+        model, blocks, lr=0.1, weight_decay=0.5, mode=mode, without_decay=without_decay
     )
     assert sorted(ids(groups)) == sorted(map(id, model.parameters()))
     assert all(group["params"] for group in groups)
     decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, p in model.named_parameters():
         if name in on_spheres:
-            assert decay[id(p)] == (0.5 if step == "equilibrium" else 0.0)
+            assert decay[id(p)] == (0.5 if mode == "equilibrium" else 0.0)
         else:
             assert decay[id(p)] == (0.0 if name in without_decay else 0.5)
 
@@ -200,78 +192,23 @@ def test_a_block_that_cannot_be_cut_is_refused(block):
         param_groups(network(), [block], lr=0.1)
 
 
-def test_an_unknown_step_is_refused():
-    with pytest.raises(UsageError, match=r"^`step` must be one of 'projected', .*, got 'angel'"):
-        param_groups(network(), BLOCKS, lr=0.1, step="angel")
+def test_the_old_name_of_the_mode_is_refused():
+    with pytest.raises(UsageError, match=r"^`step` is called `mode` now.* write mode='angle'\.$"):
+        param_groups(network(), BLOCKS, lr=0.1, step="angle")
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(UsageError, match=r"^`mode` must be one of 'projected', .*, got 'angel'"):
+        param_groups(network(), BLOCKS, lr=0.1, mode="angel")
 
 
 BAD_RADII = ["small", 0, 0.0, -1.0, float("inf"), float("nan"), True, None, (1.0,)]
 
 
 @pytest.mark.parametrize("radius", BAD_RADII, ids=repr)
-def test_a_wrong_radius_is_refused(radius):
-    with pytest.raises(UsageError, match=r"^`radius` must be 'unit', 'keep', or a positive num"):
-        check_radius(radius)
-
-
-@pytest.mark.parametrize("radius", BAD_RADII, ids=repr)
 def test_groups_are_not_made_with_a_wrong_radius(radius):
     with pytest.raises(UsageError, match=r"^`radius` must be 'unit', 'keep', or a positive num"):
         param_groups(network(), BLOCKS, lr=0.1, radius=radius)
-
-
-# ------------------------------------------------------------------------------------------- radii
-
-
-@pytest.mark.parametrize(
-    ("radius", "expected"), [("unit", [1, 1]), ("keep", [0.5, 3]), (2.5, [2.5, 2.5]), (7, [7, 7])]
-)
-def test_radii_of_pieces(radius, expected):
-    norms = torch.tensor([0.5, 3.0], dtype=torch.float64)
-    found = sphere_radii(norms, radius, Block(("w",), count=2))
-    assert found.dtype == torch.float64
-    assert found.tolist() == expected
-
-
-@pytest.mark.parametrize("norm", [0.0, 1e-30, 1e-15, 1e15, float("inf"), float("nan")])
-@pytest.mark.parametrize("radius", ["unit", "keep", 2.0])
-def test_a_piece_without_direction_is_refused(norm, radius):
-    norms = torch.tensor([1.0, norm, 1.0], dtype=torch.float64)
-    with pytest.raises(UsageError, match=r"^Piece 1 of 3 of 'a', 'b', 'c', … has norm "):
-        sphere_radii(norms, radius, Block(("a", "b", "c", "d"), count=3))
-
-
-@pytest.mark.parametrize("norm", [2e-15, 5e14])
-def test_small_and_large_pieces_have_a_direction(norm):
-    norms = torch.tensor([norm], dtype=torch.float64)
-    assert sphere_radii(norms, "keep", Block(("w",))).tolist() == [norm]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "least", "most"),
-    [
-        (torch.float16, 2.0**-14, 65504.0),
-        (torch.bfloat16, 1e-15, 1e15),
-        (torch.float32, 1e-15, 1e15),
-        (torch.float64, 1e-15, 1e15),
-    ],
-)
-def test_radii_lie_where_the_weights_have_a_direction(dtype, least, most):
-    block = Block(("w",), count=2)
-    for radius in (1.01 * least, 0.99 * most):
-        radii = torch.tensor([1.0, radius], dtype=torch.float64)
-        check_radii(radii, block, dtype)
-        assert radii.to(dtype).isfinite().all()
-        assert (radii.to(dtype) > 0).all()
-    for radius in (0.99 * least, 1.01 * most, 0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(UsageError, match=r"^`radius` must be above .* for piece 1 of 2 of 'w'"):
-            check_radii(torch.tensor([1.0, radius], dtype=torch.float64), block, dtype)
-
-
-def test_which_norms_give_a_direction():
-    norms = [0.0, 1e-15, 2e-15, 1.0, 5e14, 1e15, float("inf"), float("nan")]
-    found = has_direction(torch.tensor(norms, dtype=torch.float64))
-    assert found.tolist() == [False, False, *[True] * 3, *[False] * 3]
 
 
 @pytest.mark.parametrize("mark", ["_is_flat_param", "_fsdp_flattened", "ds_id"])

@@ -64,10 +64,10 @@ def optimizer_of(kind, model, blocks, **options):
     return SphereMuon(groups)
 
 
-def zero_of(kind, model, blocks, step):
+def zero_of(kind, model, blocks, mode):
     from torch.distributed.optim import ZeroRedundancyOptimizer  # warns of torch.jit
 
-    groups = param_groups(model, blocks, lr=0.05, weight_decay=0.01, step=step, separate=True)
+    groups = param_groups(model, blocks, lr=0.05, weight_decay=0.01, mode=mode, separate=True)
     make, options = {"sgd": (SphereSGD, {"momentum": 0.9}), "adam": (SphereAdam, {})}[kind]
     return ZeroRedundancyOptimizer(groups, make, lr=0.05, **options)
 
@@ -117,16 +117,16 @@ def count_collectives():
 
 def run(case, out, rank, world):
     """Train; with a checkpoint, save halfway, or load and go on."""
-    kind, layout, how, step, stage, folder = case
+    kind, layout, how, mode, stage, folder = case
     model = Net().to(torch.bfloat16 if kind == "bfloat16" else torch.float32)
     torch.manual_seed(rank + world)  # no result may depend on it
     if how == "zero" and world > 1:
         project_(model, BLOCKS[layout])  # each process makes an optimiser of its own tensors only
-        optimizer = zero_of(kind, model, BLOCKS[layout], step)
+        optimizer = zero_of(kind, model, BLOCKS[layout], mode)
     else:
         if how != "ddp" and world > 1:
             shard(model, how, world)
-        optimizer = optimizer_of(kind, model, BLOCKS[layout], step=step)
+        optimizer = optimizer_of(kind, model, BLOCKS[layout], mode=mode)
     trained = DistributedDataParallel(model) if how in ("ddp", "zero") and world > 1 else model
     calls = count_collectives() if world > 1 else []
     first, last = {"all": (0, 10), "save": (0, 5), "load": (5, 10), "again": (5, 10)}[stage]
@@ -143,7 +143,7 @@ def run(case, out, rank, world):
         optimizer.consolidate_state_dict(to=0)
         state = [optimizer.state_dict() if rank == 0 else None]
         dist.broadcast_object_list(state, src=0)
-        optimizer = zero_of(kind, model, BLOCKS[layout], step)
+        optimizer = zero_of(kind, model, BLOCKS[layout], mode)
         optimizer.load_state_dict(state[0])
     train(trained, optimizer, first, last)
     reduced = len(calls)

@@ -131,7 +131,7 @@ class TestTangentContract(SphereOptimizerContract):
     cases = tuple(
         OptimizerCase(
             f"{case.name}-tangent", case.optimizer, case.kwargs, {**case.own, "tangent": True},
-            free=case.free, steps=("projected", "angle"),
+            free=case.free, modes=("projected", "angle"),
         )
         for case in MAIN[:3]
     )  # fmt: skip
@@ -145,7 +145,7 @@ class TestImplementations(SphereOptimizerContract):
     cases = tuple(
         OptimizerCase(
             f"{case.name}-{name}", case.optimizer, {**case.kwargs, **flags}, case.own,
-            free=case.free, steps=("projected",), direction=case.direction,
+            free=case.free, modes=("projected",), direction=case.direction,
         )
         for case in MAIN if case.free
         for name, flags in IMPLEMENTATIONS.items()
@@ -171,33 +171,33 @@ def test_free_lion_and_the_others_go_like_the_paper(case):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("step", ["projected", "angle", "equilibrium"])
+@pytest.mark.parametrize("mode", ["projected", "angle", "equilibrium"])
 @by_name
-def test_norms_after_ten_thousand_steps(case, step):
-    run = Run(case, step)
+def test_norms_after_ten_thousand_steps(case, mode):
+    run = Run(case, mode)
     run.steps(10_000)
     assert run.off_radius() < 5e-7
 
 
 @pytest.mark.parametrize("entries", [3, 1_000, 100_000])
-@pytest.mark.parametrize("step", ["projected", "angle", "equilibrium"])
+@pytest.mark.parametrize("mode", ["projected", "angle", "equilibrium"])
 @by_main_name
-def test_norms_whatever_the_size(case, step, entries):
-    _keeps_norms(case, step, entries, steps=30)
+def test_norms_whatever_the_size(case, mode, entries):
+    _keeps_norms(case, mode, entries, steps=30)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("step", ["projected", "angle"])
+@pytest.mark.parametrize("mode", ["projected", "angle"])
 @pytest.mark.parametrize("case", MAIN[:2], ids=lambda case: case.name)
-def test_norms_of_fifty_million_entries(case, step):
-    _keeps_norms(case, step, 50_000_000, steps=3)
+def test_norms_of_fifty_million_entries(case, mode):
+    _keeps_norms(case, mode, 50_000_000, steps=3)
 
 
-def _keeps_norms(case, step, entries, steps):
+def _keeps_norms(case, mode, entries, steps):
     torch.manual_seed(0)
     weight = Parameter(torch.randn(2, entries // 2) if entries > 3 else torch.randn(3))
     optimizer = case.optimizer(
-        param_groups({"w": weight}, [Block(("w",))], lr=0.05, weight_decay=0.1, step=step),
+        param_groups({"w": weight}, [Block(("w",))], lr=0.05, weight_decay=0.1, mode=mode),
         **case.kwargs, **case.own,
     )  # fmt: skip
     for _ in range(steps):
@@ -217,7 +217,7 @@ def test_bfloat16_follows_float32_for_1500_steps_where_rounding_to_the_nearest_d
     start, grad = torch.randn(8, 64).bfloat16(), torch.randn(8, 64).bfloat16()
 
     def made(weight):
-        groups = param_groups({"w": weight}, [Block(("w",), count=8)], lr=1e-3, step="angle")
+        groups = param_groups({"w": weight}, [Block(("w",), count=8)], lr=1e-3, mode="angle")
         weight.grad = grad.to(weight.dtype)
         return case.optimizer(groups, **case.kwargs, **case.own)
 

@@ -45,8 +45,8 @@ def assert_close(found, truth):
         torch.testing.assert_close(found[name], weight, rtol=1e-6, atol=1e-6)
 
 
-def case(kind, layout, how="shard", step="projected"):
-    return [kind, layout, how, step, "all", "-"]
+def case(kind, layout, how="shard", mode="projected"):
+    return [kind, layout, how, mode, "all", "-"]
 
 
 # Kind, blocks, sharding, step, processes, collectives of a step.
@@ -77,12 +77,12 @@ LONG = [
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout", "how", "step", "world", "collectives"),
+    ("kind", "layout", "how", "mode", "world", "collectives"),
     [*NORMAL, *(pytest.param(*row, marks=pytest.mark.long) for row in LONG)],
 )
-def test_shards_train_as_one_process(tmp_path, kind, layout, how, step, world, collectives):
-    one, _ = trained(tmp_path, case(kind, layout, how, step))
-    many, reduced = trained(tmp_path, case(kind, layout, how, step), world)
+def test_shards_train_as_one_process(tmp_path, kind, layout, how, mode, world, collectives):
+    one, _ = trained(tmp_path, case(kind, layout, how, mode))
+    many, reduced = trained(tmp_path, case(kind, layout, how, mode), world)
     assert_close(many, one)
     assert reduced == collectives
 

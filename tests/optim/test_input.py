@@ -21,7 +21,7 @@ CLASSES = {
     "lion": SphereLion,
 }
 every = pytest.mark.parametrize("make", CLASSES.values(), ids=CLASSES)
-by_step = pytest.mark.parametrize("step", ["projected", "angle", "equilibrium"])
+by_mode = pytest.mark.parametrize("mode", ["projected", "angle", "equilibrium"])
 
 
 def groups_of(weight, count=1, axis=0, **kwargs):
@@ -48,12 +48,12 @@ def norms(weight, count, axis=0):
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "transposed", "strided", "expanded grad"])
-@by_step
+@by_mode
 @every
-def test_a_layout_changes_nothing(make, step, layout):
+def test_a_layout_changes_nothing(make, mode, layout):
     torch.manual_seed(0)
     start = torch.randn(4, 3, 2, 2, dtype=torch.float64)
-    expected = train(make, Parameter(start.clone()), count=4, step=step)
+    expected = train(make, Parameter(start.clone()), count=4, mode=mode)
     other = {
         "channels_last": start.clone().to(memory_format=torch.channels_last),
         "transposed": start.clone().permute(3, 1, 0, 2).contiguous().permute(2, 1, 3, 0),
@@ -65,7 +65,7 @@ def test_a_layout_changes_nothing(make, step, layout):
     weight = Parameter(other)
     strides = weight.stride()
     torch.testing.assert_close(
-        train(make, weight, count=4, step=step), expected, rtol=0, atol=1e-12
+        train(make, weight, count=4, mode=mode), expected, rtol=0, atol=1e-12
     )
     assert weight.stride() == strides
 
@@ -101,27 +101,27 @@ def test_axis_one_is_the_transpose(make):
     torch.testing.assert_close(found[0].norm(dim=0), torch.ones(4, dtype=torch.float64))
 
 
-@by_step
+@by_mode
 @every
-def test_heads_are_pieces_of_several_rows(make, step):
+def test_heads_are_pieces_of_several_rows(make, mode):
     torch.manual_seed(0)
-    weight = train(make, Parameter(torch.randn(6, 5)), count=2, step=step)
+    weight = train(make, Parameter(torch.randn(6, 5)), count=2, mode=mode)
     assert float((norms(weight, 2) - 1).abs().max()) < 5e-7
     assert float((norms(weight, 6) - 1).abs().max()) > 0.1
 
 
-@by_step
+@by_mode
 @every
-def test_joint_blocks_go_like_the_tensor_that_they_are_cut_from(make, step):
+def test_joint_blocks_go_like_the_tensor_that_they_are_cut_from(make, mode):
     torch.manual_seed(0)
     start, grads = torch.randn(3, 5).double(), torch.randn(6, 3, 5).double()
     whole = Parameter(start.clone())
-    optimizer = make(groups_of(whole, 3, step=step))
+    optimizer = make(groups_of(whole, 3, mode=mode))
     left, right = Parameter(start[:, :4].clone()), Parameter(start[:, 4].clone())
     joint = make(
         param_groups(
             {"weight": left, "bias": right}, [Block(("weight", "bias"), count=3)],
-            lr=0.05, weight_decay=0.1, step=step,
+            lr=0.05, weight_decay=0.1, mode=mode,
         )
     )  # fmt: skip
     for grad in grads:
@@ -132,14 +132,14 @@ def test_joint_blocks_go_like_the_tensor_that_they_are_cut_from(make, step):
     torch.testing.assert_close(got, whole, rtol=0, atol=1e-12)
 
 
-@by_step
+@by_mode
 @every
-def test_a_silent_tensor_of_a_joint_block_turns_with_it(make, step):
+def test_a_silent_tensor_of_a_joint_block_turns_with_it(make, mode):
     torch.manual_seed(0)
     a, b = Parameter(torch.randn(3, 4)), Parameter(torch.randn(3))
     optimizer = make(
         param_groups(
-            {"a": a, "b": b}, [Block(("a", "b"), count=3)], lr=0.05, weight_decay=0.1, step=step
+            {"a": a, "b": b}, [Block(("a", "b"), count=3)], lr=0.05, weight_decay=0.1, mode=mode
         )
     )
     for silent in (b, a, b):
@@ -159,16 +159,16 @@ def test_one_entry_is_plus_or_minus_the_radius(make, shape):
         assert abs(abs(float(weight)) / 1.7 - 1) < 5e-7
 
 
-@pytest.mark.parametrize("step", ["angle", "equilibrium"])
+@pytest.mark.parametrize("mode", ["angle", "equilibrium"])
 @pytest.mark.parametrize(("shape", "count"), [((), 1), ((1, 1), 1), ((3,), 3)])
 @every
-def test_two_points_have_no_angle_to_turn_by(make, step, shape, count):
+def test_two_points_have_no_angle_to_turn_by(make, mode, shape, count):
     weight = Parameter(torch.full(shape, 0.7))
-    with pytest.raises(UsageError, match=f"'w' has one entry.*step='{step}' has nothing to turn"):
-        make(groups_of(weight, count, step=step))
+    with pytest.raises(UsageError, match=f"'w' has one entry.*mode='{mode}' has nothing to turn"):
+        make(groups_of(weight, count, mode=mode))
     assert torch.equal(weight, torch.full(shape, 0.7))
     optimizer = make(groups_of(weight, count))
-    optimizer.param_groups[0] |= {"step": step, "weight_decay": 0.0}
+    optimizer.param_groups[0] |= {"mode": mode, "weight_decay": 0.0}
     weight.grad = torch.ones(shape)
     with pytest.raises(UsageError, match="has one entry"):
         optimizer.step()
@@ -224,11 +224,11 @@ def test_each_dtype_stays_at_its_radius(make, dtype):
 # ----------------------------------------------------------------------------------------- groups
 
 
-@by_step
-def test_groups_are_plain_values(step):
+@by_mode
+def test_groups_are_plain_values(mode):
     weight = Parameter(torch.randn(4, 3))
     for make in (*CLASSES.values(), SphereMuon):
-        optimizer = make(groups_of(weight, 4, step=step))
+        optimizer = make(groups_of(weight, 4, mode=mode))
         weight.grad = torch.randn(4, 3)
         optimizer.step()
         saved = optimizer.state_dict()
@@ -245,15 +245,15 @@ def test_added_groups_are_put_at_their_radius_and_refused_ones_leave_nothing(mak
     torch.manual_seed(0)
     first, second = Parameter(torch.randn(4, 3)), Parameter(torch.randn(2, 5))
     optimizer = make([first])
-    optimizer.add_param_group(groups_of(second, 2, step="angle", radius=3.0)[0])
+    optimizer.add_param_group(groups_of(second, 2, mode="angle", radius=3.0)[0])
     torch.testing.assert_close(second.norm(dim=1), torch.full((2,), 3.0))
     zero = Parameter(torch.zeros(2, 5))
     with pytest.raises(UsageError, match="direction"):
         optimizer.add_param_group(groups_of(zero, 2)[0])
     with pytest.raises(UsageError, match="decay"):
         optimizer.add_param_group(groups_of(zero, 2)[0] | {"weight_decay": 0.1})
-    with pytest.raises(UsageError, match="`step`"):
-        optimizer.add_param_group(groups_of(zero, 2)[0] | {"step": "half"})
+    with pytest.raises(UsageError, match="`mode`"):
+        optimizer.add_param_group(groups_of(zero, 2)[0] | {"mode": "half"})
     assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
     for p in (first, second):
         p.grad = torch.randn_like(p)
@@ -304,12 +304,12 @@ def test_a_group_that_is_changed_later_is_refused(make):
     (group,) = optimizer.param_groups
     weight.grad = torch.randn(4, 3)
     before = bits([weight])
-    group["step"] = "half"
-    with pytest.raises(UsageError, match=r"`step` must be one of .*, got 'half'"):
+    group["mode"] = "half"
+    with pytest.raises(UsageError, match=r"`mode` must be one of .*, got 'half'"):
         optimizer.step()
     flat = Parameter(weight.detach().flatten())  # as DeepSpeed does it
     flat.grad = torch.randn(12)
-    group |= {"step": "projected", "params": [flat]}
+    group |= {"mode": "projected", "params": [flat]}
     with pytest.raises(UsageError, match=r"had shape \[4, 3\].*has shape \[12\]"):
         optimizer.step()
     assert bits([weight]) == bits([flat]) == before
@@ -366,11 +366,11 @@ def test_steps_are_counted_in_torch_s_dtype():
         ({"second_moment": "block"}, torch.float64, 1e200),
     ],
 )
-@by_step
-def test_an_infinite_second_moment_is_refused(options, dtype, size, step):
+@by_mode
+def test_an_infinite_second_moment_is_refused(options, dtype, size, mode):
     """The weight would stand still for ever."""
     weight = Parameter(torch.randn(4, 3, dtype=dtype))
-    optimizer = SphereAdam(groups_of(weight, 4, step=step), **options)
+    optimizer = SphereAdam(groups_of(weight, 4, mode=mode), **options)
     for grad in (size, 1.0):
         weight.grad = torch.randn(4, 3, dtype=dtype) * grad
         before = bits([weight])
@@ -413,15 +413,15 @@ def test_what_was_not_heard_has_no_state(make):
 # ------------------------------------------------------------------------- flags and tensor rates
 
 
-@by_step
+@by_mode
 @every
-def test_maximize_goes_up(make, step):
+def test_maximize_goes_up(make, mode):
     torch.manual_seed(0)
     start, grad = torch.randn(4, 3), torch.randn(4, 3)
     found = []
     for maximize in (False, True):
         weight = Parameter(start.clone())
-        optimizer = make(groups_of(weight, 4, step=step), maximize=maximize)
+        optimizer = make(groups_of(weight, 4, mode=mode), maximize=maximize)
         for _ in range(3):
             weight.grad = -grad if maximize else grad.clone()
             optimizer.step()
@@ -429,15 +429,15 @@ def test_maximize_goes_up(make, step):
     assert found[0] == found[1]
 
 
-@by_step
+@by_mode
 @every
-def test_a_tensor_rate_is_a_rate(make, step):
+def test_a_tensor_rate_is_a_rate(make, mode):
     torch.manual_seed(0)
     start, grads = torch.randn(4, 3), torch.randn(3, 4, 3)
     found = []
     for lr in (0.0625, torch.tensor(0.0625)):
         weight = Parameter(start.clone())
-        optimizer = make(groups_of(weight, 4, step=step, lr=lr))
+        optimizer = make(groups_of(weight, 4, mode=mode, lr=lr))
         for i, grad in enumerate(grads):
             weight.grad = grad.clone()
             optimizer.step()
@@ -452,8 +452,8 @@ def test_a_tensor_rate_is_a_rate(make, step):
 @every
 def test_a_tensor_rate_of_zero_changes_no_bit(make):
     weight = Parameter(torch.randn(4, 3))
-    for step in ("projected", "angle"):
-        optimizer = make(groups_of(weight, 4, step=step, lr=torch.tensor(0.0)))
+    for mode in ("projected", "angle"):
+        optimizer = make(groups_of(weight, 4, mode=mode, lr=torch.tensor(0.0)))
         before = bits([weight])
         weight.grad = torch.randn(4, 3)
         optimizer.step()

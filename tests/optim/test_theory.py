@@ -220,7 +220,7 @@ def turns(optimizer, model, blocks, **given):
 )
 def test_an_angle_is_turned_exactly_in_float32(network, kind, arguments):
     model, blocks = made(network, torch.float32)
-    groups = param_groups(model, blocks, lr=1e-3, sphere_lr=0.0, step="angle")
+    groups = param_groups(model, blocks, lr=1e-3, sphere_lr=0.0, mode="angle")
     optimizer = kind(groups, **arguments)
     angles = [1e-4, 0.003, 0.1, 1.0]
     found = []
@@ -253,7 +253,7 @@ def test_muon_turns_whole_matrices_by_the_angle():
     blocks = [Block(block.names) for block in blocks]
     tensors = dict(model.named_parameters())
     own = {name: tensors[name] for block in blocks for name in block.names}
-    optimizer = SphereMuon(param_groups(own, blocks, lr=0.05, step="angle"))
+    optimizer = SphereMuon(param_groups(own, blocks, lr=0.05, mode="angle"))
     for turned in turns(optimizer, model, blocks, steps=40):
         assert (turned - 0.05).abs().max() < 1e-6
 
@@ -264,7 +264,7 @@ def test_an_angle_is_turned_exactly_where_most_of_the_direction_is_radial(size, 
     # As that of a weight that is not scale-invariant, or of a momentum that is old.
     torch.manual_seed(0)
     w = nn.Parameter(torch.randn(64, size))
-    optimizer = SphereSGD(param_groups({"w": w}, [Block(("w",), count=64)], lr=0.03, step="angle"))
+    optimizer = SphereSGD(param_groups({"w": w}, [Block(("w",), count=64)], lr=0.03, mode="angle"))
     unit = F.normalize(w.detach().double())
     across = torch.randn_like(unit)
     across = F.normalize(across - (across * unit).sum(1, keepdim=True) * unit)
@@ -289,7 +289,7 @@ def turned_by_sphere(row, shape):
     w = nn.Parameter(torch.randn(shape, dtype=torch.float64))
     count = 1 if row.name == "muon" else shape[0]
     groups = param_groups(
-        {"w": w}, [Block(("w",), count=count)], lr=row.lr, weight_decay=row.wd, step="equilibrium"
+        {"w": w}, [Block(("w",), count=count)], lr=row.lr, weight_decay=row.wd, mode="equilibrium"
     )
     optimizer = SPHERES[row.name](groups, **row.arguments)
     found = []
@@ -322,7 +322,7 @@ def test_equilibrium_is_the_angle_that_the_free_optimiser_reaches(row):
 def test_equilibrium_stays_where_a_schedule_has_reached_zero(kind):
     w = nn.Parameter(torch.randn(8, 8))
     optimizer = kind(
-        param_groups({"w": w}, [Block(("w",))], lr=0.1, weight_decay=0.01, step="equilibrium")
+        param_groups({"w": w}, [Block(("w",))], lr=0.1, weight_decay=0.01, mode="equilibrium")
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0, 1 - step))
     w.grad = torch.randn_like(w)
@@ -339,5 +339,5 @@ def test_equilibrium_without_decay_is_refused_before_anything_has_changed():
     w = nn.Parameter(torch.randn(8, 8))
     before = w.detach().clone()
     with pytest.raises(UsageError, match="no equilibrium"):
-        SphereSGD(param_groups({"w": w}, [Block(("w",))], lr=0.1, step="equilibrium"))
+        SphereSGD(param_groups({"w": w}, [Block(("w",))], lr=0.1, mode="equilibrium"))
     assert torch.equal(w, before)

@@ -164,21 +164,21 @@ SOON = [  # some seconds each
     (SphereAdam, "projected", {"tangent": True, "fused": True}, torch.tensor),
 ]
 LATE = [
-    (make, step, {}, rate)
+    (make, mode, {}, rate)
     for make in (SphereSGD, SphereAdam, SphereLion, SphereMuon)
-    for step in ("projected", "angle", "equilibrium")
+    for mode in ("projected", "angle", "equilibrium")
     for rate in (float, torch.tensor)
-    if (make, step, {}, rate) not in SOON
+    if (make, mode, {}, rate) not in SOON
 ]
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.:DeprecationWarning")  # Dynamo's own
 @pytest.mark.parametrize(
-    ("make", "step", "options", "rate"),
+    ("make", "mode", "options", "rate"),
     [*SOON, *(pytest.param(*row, marks=pytest.mark.long) for row in LATE)],
 )
 def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(
-    make, step, options, rate
+    make, mode, options, rate
 ):
     torch._dynamo.reset()
     torch.manual_seed(0)
@@ -187,7 +187,7 @@ def test_compiled_steps_are_the_plain_ones_and_a_new_rate_compiles_nothing(
     for compiled in (False, True):
         weight, lr = Parameter(start.clone()), rate(0.1)
         groups = param_groups(
-            {"w": weight}, [Block(("w",), count=4)], lr=lr, weight_decay=0.1, step=step
+            {"w": weight}, [Block(("w",), count=4)], lr=lr, weight_decay=0.1, mode=mode
         )
         optimizer = make(groups, **options)
         run = torch.compile(optimizer.step, backend="eager") if compiled else optimizer.step
@@ -397,7 +397,7 @@ every = pytest.mark.parametrize("make", CLASSES.values(), ids=CLASSES)
 @every
 def test_schedulers_set_the_angle(make, schedule):
     model = _model()
-    optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1, step="angle"))
+    optimizer = make(param_groups(model, [Block(("0.weight",), count=4)], lr=0.1, mode="angle"))
     scheduler = schedule(optimizer)
     seen = set()
     for _ in range(6):

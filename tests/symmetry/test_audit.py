@@ -472,7 +472,7 @@ def test_an_audit_goes_through_json(measure):
     assert back == found
     assert back.to_dict() == found.to_dict() == json.loads(text)
     with pytest.raises(UsageError, match="model"):
-        back.param_groups(lr=0.1, weight_decay=0.1, step=None)
+        back.param_groups(lr=0.1, weight_decay=0.1, mode=None)
 
 
 @pytest.mark.parametrize("values", [{}, [], None, {"model": "Net"}, "text"])
@@ -519,7 +519,7 @@ def test_groups_hold_every_parameter_once(name):
     model, x = BUILT[name][0](), BUILT[name][1]
     found = audit(model, (x,), measure=False)
     assert list(found.parameters) == [name for name, _ in model.named_parameters()]
-    groups = found.param_groups(lr=0.1, weight_decay=0.2, step=None)
+    groups = found.param_groups(lr=0.1, weight_decay=0.2, mode=None)
     assert all(type(group) is dict for group in groups)
     held = Counter(id(p) for group in groups for p in group["params"])
     assert held == Counter(id(p) for p in model.parameters())
@@ -533,7 +533,7 @@ OPTIMIZERS = [torch.optim.SGD, torch.optim.AdamW, torch.optim.RMSprop, torch.opt
 def test_optimizers_take_the_groups_and_leave_what_is_inert(name, kind):
     model, x = BUILT[name][0](), BUILT[name][1]
     found = audit(model, (x,))
-    optimizer = kind(found.param_groups(lr=0.1, weight_decay=0.5, step=None))
+    optimizer = kind(found.param_groups(lr=0.1, weight_decay=0.5, mode=None))
     for parameter in model.parameters():
         parameter.data.add_(0.1)
         parameter.grad = torch.zeros_like(parameter)
@@ -547,7 +547,7 @@ def test_optimizers_take_the_groups_and_leave_what_is_inert(name, kind):
 
 def test_optimizers_train_with_the_groups():
     model = small()
-    groups = audit(model, (batch(),)).param_groups(lr=0.1, weight_decay=0.0, step=None)
+    groups = audit(model, (batch(),)).param_groups(lr=0.1, weight_decay=0.0, mode=None)
     optimizer = torch.optim.SGD(groups)
     before = model[0].weight.detach().clone()
     model(batch()).square().sum().backward()
@@ -558,7 +558,7 @@ def test_optimizers_train_with_the_groups():
 def test_a_model_without_parameters_has_no_groups():
     found = audit(nn.ReLU(), (batch(),))
     assert (found.rank, found.symmetries, found.blocks, found.shapes) == (0, (), (), {})
-    assert found.param_groups(lr=0.1, weight_decay=0.1, step=None) == []
+    assert found.param_groups(lr=0.1, weight_decay=0.1, mode=None) == []
 
 
 def test_parameters_that_were_replaced_are_not_given_to_an_optimizer():
@@ -652,7 +652,7 @@ def test_what_no_sample_reached_is_no_proof_and_goes_on_to_decay():
     assert found.effect_of_decay(next(iter(inert[0].exponents))).endswith(
         "no effect of it was measured."
     )
-    decayed = found.param_groups(lr=0.1, weight_decay=0.1, step=None)
+    decayed = found.param_groups(lr=0.1, weight_decay=0.1, mode=None)
     assert all(group["weight_decay"] == 0.1 for group in decayed)
 
 

@@ -1,6 +1,7 @@
 """The contract notices optimisers that break it: each defect fails the test made for it."""
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
@@ -93,9 +94,7 @@ class RowsOnly(SphereSGD):
 class TwiceAsFar(SphereSGD):
     """Steps on spheres twice as far as free ones."""
 
-    def _update(self, group, sphere):
-        found = super()._update(group, sphere)
-        return [(p, 2 * d) for p, d in found] if sphere else found
+    rule = replace(SphereSGD.rule, direction=lambda *given: 2 * SphereSGD.rule.direction(*given))
 
 
 class NoClosure(SphereSGD):
@@ -178,11 +177,11 @@ def test_spheres_of_rows_fail_every_layout_of_others(layout):
 def fails(test, optimizer, kwargs, layout):
     direction = adam if optimizer is Uncorrected else None
     case = OptimizerCase(
-        "broken", optimizer, kwargs, free=torch.optim.SGD, steps=("projected", "angle"),
+        "broken", optimizer, kwargs, free=torch.optim.SGD, modes=("projected", "angle"),
         direction=direction,
     )  # fmt: skip
     method = getattr(SphereOptimizerContract(), test)
-    known = {"case": case, "step": "projected", "dtype": FLOAT, "layout": layout}
+    known = {"case": case, "mode": "projected", "dtype": FLOAT, "layout": layout}
     arguments = {name: known[name] for name in inspect.signature(method).parameters}
     with pytest.raises(AssertionError):
         ran(method, arguments)
@@ -197,7 +196,7 @@ def ran(method, arguments):
 
 
 def test_what_a_row_cannot_be_tested_for_is_skipped():
-    case = OptimizerCase("one", SphereSGD, own={"tangent": True}, steps=("projected",))
+    case = OptimizerCase("one", SphereSGD, own={"tangent": True}, modes=("projected",))
     contract = SphereOptimizerContract()
     for test in (
         contract.test_angle_is_the_learning_rate,
@@ -217,7 +216,7 @@ def test_every_test_has_a_defect_that_fails_it():
 
 def test_a_row_gives_one_test_for_each_step_and_dtype():
     class Contract(SphereOptimizerContract):
-        cases = (OptimizerCase("one", SphereSGD, steps=("angle",)), OptimizerCase("two", Free))
+        cases = (OptimizerCase("one", SphereSGD, modes=("angle",)), OptimizerCase("two", Free))
 
     class Metafunc:
         def __init__(self, *names):
@@ -227,10 +226,10 @@ def test_a_row_gives_one_test_for_each_step_and_dtype():
             assert len(values) == len(ids)
             self.made[names] = list(ids)
 
-    metafunc = Metafunc("case", "step", "dtype")
+    metafunc = Metafunc("case", "mode", "dtype")
     Contract().pytest_generate_tests(metafunc)
     assert metafunc.made == {
-        ("case", "step"): ["one-angle", "two-projected", "two-angle", "two-equilibrium"],
+        ("case", "mode"): ["one-angle", "two-projected", "two-angle", "two-equilibrium"],
         "dtype": ["float32", "float64", "bfloat16"],
     }
     metafunc = Metafunc("case")

@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from etaeff._checks.tensors import has_direction
 from etaeff.convert._optimizer_changes import Change
 from etaeff.errors import UsageError
 from etaeff.geometry import Block, block_norms, pieces
@@ -24,7 +25,7 @@ def radii(blocks: Iterable[Block], parameters: Mapping[str, Tensor]) -> list[tup
     Raises:
         UnknownNameError: If a block names a parameter that is not there.
         UsageError: If a parameter is in two blocks or cannot be cut, or a piece has no
-            direction, since its norm is 0 or not finite.
+            direction: its norm is 0, not finite, or too small or large for squares in float32.
     """
     if isinstance(blocks, Block):
         raise UsageError("`blocks` must be a list of blocks, got a single one: write [block].")
@@ -85,7 +86,7 @@ def _multiply(tensor: Tensor, block: Block, factors: Tensor) -> Change:
 
 
 def _check_direction(block: Block, norms: Tensor) -> None:
-    bad = ~(norms.isfinite() & (norms > 0))
+    bad = ~has_direction(norms)
     if bool(bad.any()):
         piece = int(bad.nonzero()[0])
         raise UsageError(

@@ -1,36 +1,49 @@
 """Blocks of weights as points on spheres: the only place that computes an angle."""
 
-from etaeff.geometry._block import Block, block_norms, block_pieces, pieces
+from etaeff.geometry._block import Block, block_pieces, pieces
 from etaeff.geometry._groups import (
-    FLATTENED,
-    STEPS,
-    check_radii,
-    check_radius,
-    has_direction,
-    is_flattened,
+    MODES,
+    check_mode,
     param_groups,
     parameters_of,
-    refuse_shared,
-    sphere_radii,
+    tensors_in_blocks,
 )
+from etaeff.geometry._radii import check_radii_of, put_at_, scale_to_, sphere_radii
+from etaeff.geometry._shards import Shard, local
 from etaeff.geometry._sphere import angle, norm, normalize
+from etaeff.geometry._sums import (
+    BlockTensors,
+    Pair,
+    block_norms,
+    block_tensors,
+    inner_products,
+    norms_of,
+    reduced,
+)
 
 __all__ = [
-    "FLATTENED",
-    "STEPS",
+    "MODES",
     "Block",
+    "BlockTensors",
+    "Pair",
+    "Shard",
     "angle",
     "block_norms",
     "block_pieces",
-    "check_radii",
-    "check_radius",
-    "has_direction",
-    "is_flattened",
+    "block_tensors",
+    "check_mode",
+    "check_radii_of",
+    "inner_products",
+    "local",
     "norm",
     "normalize",
+    "norms_of",
     "param_groups",
     "parameters_of",
     "pieces",
-    "refuse_shared",
+    "put_at_",
+    "reduced",
+    "scale_to_",
     "sphere_radii",
+    "tensors_in_blocks",
 ]

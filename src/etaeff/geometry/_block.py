@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-import torch
 from torch import Tensor
 
 from etaeff.errors import UnknownNameError, UsageError
@@ -86,6 +85,7 @@ def pieces(tensor: Tensor, axis: int, count: int) -> Tensor:
         UsageError: If there is no such axis, or `count` does not divide its length.
 
     Examples:
+        >>> import torch
         >>> w = torch.arange(6.0).reshape(2, 3)
         >>> pieces(w, axis=1, count=3)[0]
         tensor([[0.],
@@ -95,19 +95,34 @@ def pieces(tensor: Tensor, axis: int, count: int) -> Tensor:
         tensor([[ 0.,  1.,  2.],
                 [30., 40., 50.]])
     """
-    shape = tuple(tensor.shape)
-    tensor = tensor if shape else tensor.unsqueeze(0)
-    if not -tensor.ndim <= axis < tensor.ndim:
+    _check_cut(tuple(tensor.shape), axis, count)
+    tensor = tensor if tensor.ndim else tensor.unsqueeze(0)
+    axis %= tensor.ndim
+    view: Tensor = tensor.unflatten(axis, (count, tensor.shape[axis] // count)).movedim(axis, 0)
+    return view
+
+
+def _check_cut(shape: tuple[int, ...], axis: int, count: int) -> None:
+    """Refuse an axis that is not there, or a length that does not divide."""
+    lengths = shape or (1,)
+    if not -len(lengths) <= axis < len(lengths):
         raise UsageError(f"`axis` must name one of the axes of the shape {shape}, got {axis}.")
-    length = tensor.shape[axis]
-    if length % count:
+    if lengths[axis] % count:
         raise UsageError(
-            f"`count` must divide the length {length} of axis {axis} of the shape {shape}, "
+            f"`count` must divide the length {lengths[axis]} of axis {axis} of the shape {shape}, "
             f"got {count}."
         )
-    axis %= tensor.ndim
-    view: Tensor = tensor.unflatten(axis, (count, length // count)).movedim(axis, 0)
-    return view
+
+
+def check_block(block: Block, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a block that names no tensor, or that one of its tensors cannot be cut as it says."""
+    for name in block.names:
+        if name not in tensors:
+            raise UnknownNameError("parameter", name, _nearest(name, tensors))
+        try:
+            _check_cut(tuple(tensors[name].shape), block.axis, block.count)
+        except UsageError as error:
+            raise UsageError(f"Parameter {name!r} cannot be cut into blocks: {error}") from None
 
 
 def block_pieces(block: Block, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,53 +141,14 @@ def block_pieces(block: Block, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
         UsageError: If a tensor cannot be cut as the block says.
 
     Examples:
+        >>> import torch
         >>> tensors = {"weight": torch.ones(4, 3), "bias": torch.ones(4)}
         >>> found = block_pieces(Block(("weight", "bias"), count=2), tensors)
         >>> found["weight"].shape, found["bias"].shape
         (torch.Size([2, 2, 3]), torch.Size([2, 2]))
     """
-    found = {}
-    for name in block.names:
-        if name not in tensors:
-            raise UnknownNameError("parameter", name, _nearest(name, tensors))
-        try:
-            found[name] = pieces(tensors[name], block.axis, block.count)
-        except UsageError as error:
-            raise UsageError(f"Parameter {name!r} cannot be cut into blocks: {error}") from None
-    return found
-
-
-def block_norms(block: Block, tensors: Mapping[str, Tensor]) -> Tensor:
-    r"""Radius of every piece of a block.
-
-    $$r_i = \sqrt{\textstyle\sum_{\mathrm{tensors}} \|\mathrm{piece}_i\|^2}$$
-
-    Args:
-        block: The block.
-        tensors: Tensors by name, as in `block_pieces`. Real or complex.
-
-    Returns:
-        Radii of shape `(count,)`, in float64 and outside the graph of gradients.
-
-    Raises:
-        UnknownNameError: If a name of the block is not in `tensors`.
-        UsageError: If a tensor cannot be cut as the block says.
-
-    Examples:
-        >>> w = {"weight": torch.tensor([[3.0], [5.0]]), "bias": torch.tensor([4.0, 12.0])}
-        >>> block_norms(Block(("weight", "bias"), count=2), w)
-        tensor([ 5., 13.], dtype=torch.float64)
-    """
-    squares = [_square_sums(piece) for piece in block_pieces(block, tensors).values()]
-    device = squares[0].device  # a block may lie on several
-    return torch.stack([square.to(device) for square in squares]).sum(dim=0).sqrt()
-
-
-def _square_sums(pieces: Tensor) -> Tensor:
-    pieces = pieces.detach()
-    real = torch.view_as_real(pieces) if pieces.is_complex() else pieces
-    # In float64: float32 sums of 1e7 squares err by 4e-4 on a CPU, and bfloat16 at once.
-    return real.double().square().sum(dim=tuple(range(1, real.ndim)))
+    check_block(block, tensors)
+    return {name: pieces(tensors[name], block.axis, block.count) for name in block.names}
 
 
 def _nearest(name: str, names: Mapping[str, Tensor], most: int = 8) -> list[str]:

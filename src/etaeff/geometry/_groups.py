@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-import torch
 from torch import Tensor, nn
 
+from etaeff._checks.tensors import FLATTENED, check_radius, is_flattened
 from etaeff.errors import UnknownNameError, UsageError
-from etaeff.geometry._block import Block, block_pieces
+from etaeff.geometry._block import Block, check_block
 
-STEPS: Final = ("projected", "angle", "equilibrium")
+MODES: Final = ("projected", "angle", "equilibrium")
 
 
 def param_groups(
@@ -19,24 +19,25 @@ def param_groups(
     lr: float | Tensor,
     weight_decay: float = 0.0,
     sphere_lr: float | Tensor | None = None,
-    step: str = "projected",
+    mode: str = "projected",
     radius: str | float = "unit",
     without_decay: Collection[str] = (),
     separate: bool = False,
+    step: str | None = "",
 ) -> list[dict[str, Any]]:
     """Groups for the optimisers of `etaeff.optim`: the blocks on their spheres, and the rest.
 
     Every value is plain, so a checkpoint holds all of it. Optimisers of torch take the groups too,
-    and read nothing from `blocks`, `step` and `radius`.
+    and read nothing from `blocks`, `mode` and `radius`.
 
     Args:
         model: A module, or its parameters by name.
         blocks: Blocks on spheres, for example `audit.blocks`. No tensor may be in two.
         lr: Of the rest, and of the blocks unless `sphere_lr` is given.
-        weight_decay: Of the rest. Blocks have none, except with `step="equilibrium"`, which
+        weight_decay: Of the rest. Blocks have none, except with `mode="equilibrium"`, which
             takes their angle from it.
-        sphere_lr: Of the blocks; its unit depends on `step`.
-        step: `"projected"` (lr is the effective learning rate at radius 1), `"angle"` (lr is in
+        sphere_lr: Of the blocks; its unit depends on `mode`.
+        mode: `"projected"` (lr is the effective learning rate at radius 1), `"angle"` (lr is in
             radians per step) or `"equilibrium"` (lr and weight decay are those of the free
             optimiser).
         radius: `"unit"`, `"keep"` (the norm that a piece has when the optimiser is made), or a
@@ -44,6 +45,7 @@ def param_groups(
         without_decay: Names that have no weight decay, for example those without effect.
         separate: A group for each block, as `ZeroRedundancyOptimizer` needs, which deals out the
             tensors of a group.
+        step: The old name of `mode`; refused.
 
     Returns:
         Up to three groups, with `kind` "sphere", "other" and "without decay".
@@ -61,14 +63,13 @@ def param_groups(
         >>> groups[0]["blocks"]
         [{'names': ['0.weight'], 'params': [0], 'shapes': [[4, 3]], 'axis': 0, 'count': 4}]
     """
-    if step not in STEPS:
-        raise UsageError(f"`step` must be one of {', '.join(map(repr, STEPS))}, got {step!r}.")
+    check_mode(mode, step)
     check_radius(radius)
     tensors = parameters_of(model)
-    _refuse_names(without_decay, tensors)
-    held = refuse_shared(blocks, tensors)
+    _check_names(without_decay, tensors)
+    on_spheres = tensors_in_blocks(blocks, tensors)
     once = {id(tensor): name for name, tensor in reversed(tensors.items())}
-    rest = [name for own, name in reversed(once.items()) if own not in held]
+    rest = [name for key, name in reversed(once.items()) if key not in on_spheres]
     groups: list[dict[str, Any]] = []
     for together in [[block] for block in blocks] if separate else [blocks]:
         if together:
@@ -76,48 +77,46 @@ def param_groups(
             groups.append({
                 "params": [tensors[name] for name in names],
                 "lr": lr if sphere_lr is None else sphere_lr,
-                "weight_decay": weight_decay if step == "equilibrium" else 0.0,
+                "weight_decay": weight_decay if mode == "equilibrium" else 0.0,
                 "kind": "sphere",
                 "blocks": [_plain(block, names, tensors) for block in together],
-                "step": step,
+                "mode": mode,
                 "radius": radius,
             })  # fmt: skip
     for kind, decay, names in (
         ("other", weight_decay, [name for name in rest if name not in without_decay]),
         ("without decay", 0.0, [name for name in rest if name in without_decay]),
     ):
-        own = [tensors[name] for name in names]
-        if own:
-            groups.append({"params": own, "lr": lr, "weight_decay": decay, "kind": kind})
+        if names:
+            params = [tensors[name] for name in names]
+            groups.append({"params": params, "lr": lr, "weight_decay": decay, "kind": kind})
     return groups
 
 
-def _refuse_names(names: Collection[str], tensors: Mapping[str, Tensor]) -> None:
+def _check_names(names: Collection[str], tensors: Mapping[str, Tensor]) -> None:
     for name in names:
         if name not in tensors:
             raise UnknownNameError("parameter", name, tensors)
 
 
-def refuse_shared(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> set[int]:
+def tensors_in_blocks(blocks: Sequence[Block], tensors: Mapping[str, Tensor]) -> set[int]:
     """The ids of the tensors in blocks, each of which is in one block, once.
 
     Raises:
         UnknownNameError: If a block names no parameter.
         UsageError: If a tensor is named twice, or cannot be cut as its block says.
     """
-    # Without data: a parameter may be spread over processes.
-    metas = {name: torch.empty(t.shape, device="meta") for name, t in tensors.items()}
-    held: dict[int, str] = {}
+    names: dict[int, str] = {}
     for block in blocks:
-        block_pieces(block, metas)  # refuses what cannot be cut
+        check_block(block, tensors)
         for name in block.names:
-            first = held.get(id(tensors[name]))
+            first = names.get(id(tensors[name]))
             if first == name:
                 raise UsageError(f"Parameter {name!r} is in two blocks; it can be in one.")
             if first is not None:
                 raise UsageError(f"{first!r} and {name!r} are one tensor; name it once.")
-            held[id(tensors[name])] = name
-    return set(held)
+            names[id(tensors[name])] = name
+    return set(names)
 
 
 def _plain(block: Block, names: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -147,70 +146,12 @@ def parameters_of(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-FLATTENED: Final = (
-    "FullyShardedDataParallel (FSDP1) and DeepSpeed's stage 3 hold flattened shards, which have no "
-    "channels. Use FSDP2 (`fully_shard`), which keeps shapes."
-)
-
-
-def is_flattened(tensor: Tensor) -> bool:
-    """Whether FSDP1, with original parameters or without, or DeepSpeed has marked it."""
-    return any(hasattr(tensor, mark) for mark in ("_is_flat_param", "_fsdp_flattened", "ds_id"))
-
-
-def check_radius(radius: object) -> None:
-    """Refuse what is no radius of a sphere."""
-    number = isinstance(radius, int | float) and not isinstance(radius, bool)
-    if radius not in ("unit", "keep") and not (number and 0 < float(radius) < float("inf")):  # type: ignore[arg-type]
-        raise UsageError(f"`radius` must be 'unit', 'keep', or a positive number, got {radius!r}.")
-
-
-def sphere_radii(norms: Tensor, radius: str | float, block: Block) -> Tensor:
-    """The radius of each piece, from the norms that they have.
-
-    Raises:
-        UsageError: If a piece has no direction: its norm is zero, too small or large for squares
-            in float32, or not finite.
-    """
-    check_radius(radius)
-    bad = ~has_direction(norms)
-    if bool(bad.any()):
-        first = int(bad.nonzero()[0])
+def check_mode(mode: Any, step: Any = "") -> None:
+    """Refuse what is no mode of a step on spheres, and `step`, the old name of the argument."""
+    if step != "":
         raise UsageError(
-            f"Piece {first} of {block.count} of {_named(block)} has norm "
-            f"{float(norms[first]):.3g}, which gives it no direction. Initialise it at random, or "
-            "leave it out of the blocks, as for a branch that is meant to begin at zero."
+            f"`step` is called `mode` now, since an optimiser's `step` is its method: write "
+            f"mode={step!r}."
         )
-    if radius == "keep":
-        return norms
-    return torch.full_like(norms, 1.0 if radius == "unit" else float(radius))
-
-
-def check_radii(radii: Tensor, block: Block, dtype: torch.dtype) -> None:
-    """Refuse radii at which weights of a dtype have no direction, or overflow.
-
-    Raises:
-        UsageError: If a radius is NaN, infinite, not positive, or too small or large.
-    """
-    own = torch.finfo(dtype)
-    low, high = max(_SMALLEST, own.tiny), min(1 / _SMALLEST, own.max)
-    bad = ~((radii > low) & (radii < high))
-    if bool(bad.any()):
-        first = int(bad.nonzero()[0])
-        raise UsageError(
-            f"`radius` must be above {low:.3g} and below {high:.3g} for weights in "
-            f"{str(dtype).removeprefix('torch.')}, got {float(radii[first]):.3g} for piece {first} "
-            f"of {block.count} of {_named(block)}."
-        )
-
-
-def has_direction(norms: Tensor) -> Tensor:
-    """Which pieces with these norms are neither zero nor NaN, nor beyond squares in float32."""
-    return (norms > _SMALLEST) & (norms < 1 / _SMALLEST)
-
-
-def _named(block: Block) -> str:
-    return ", ".join(map(repr, block.names[:3])) + (", …" if len(block.names) > 3 else "")
-
-
-_SMALLEST: Final = 1e-15
+    if mode not in MODES:
+        raise UsageError(f"`mode` must be one of {', '.join(map(repr, MODES))}, got {mode!r}.")

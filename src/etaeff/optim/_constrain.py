@@ -7,9 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from etaeff._checks.tensors import check_dense_real, has_direction, quoted
 from etaeff.errors import NumericalError, UsageError
-from etaeff.geometry import Block, has_direction, parameters_of, refuse_shared, sphere_radii
-from etaeff.optim._layout import Sphere, norms_of, put_at_, refuse_kind, refuse_radii, scale_
+from etaeff.geometry import (
+    Block,
+    BlockTensors,
+    block_tensors,
+    check_radii_of,
+    norms_of,
+    parameters_of,
+    put_at_,
+    scale_to_,
+    sphere_radii,
+    tensors_in_blocks,
+)
 
 
 class Constraint:
@@ -20,11 +31,11 @@ class Constraint:
     """
 
     def __init__(
-        self, spheres: Sequence[Sphere], radii: Sequence[Tensor], optimizer: Optimizer
+        self, blocks: Sequence[BlockTensors], radii: Sequence[Tensor], optimizer: Optimizer
     ) -> None:
         """Made by `constrain_`."""
         self.radii = tuple(radii)
-        self._spheres = tuple(spheres)
+        self._blocks = tuple(blocks)
         self._handle = optimizer.register_step_post_hook(self._after)
 
     def remove(self) -> None:
@@ -41,14 +52,14 @@ class Constraint:
         Raises:
             UsageError: If the radii are not of these blocks.
         """
-        radii = _given(state_dict["radii"], self._spheres, self.radii)
-        refuse_radii(self._spheres, radii)
+        radii = _given(state_dict["radii"], self._blocks, self.radii)
+        check_radii_of(self._blocks, radii)
         self.radii = tuple(radii)
 
     def _after(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        norms = norms_of(self._spheres)
-        _refuse_lost(self._spheres, norms)
-        scale_(self._spheres, self.radii, norms)
+        norms = norms_of(self._blocks)
+        _check_directions(self._blocks, norms)
+        scale_to_(self._blocks, self.radii, norms)
 
 
 def constrain_(
@@ -101,12 +112,12 @@ def constrain_(
     """
     hooked = _hooked(optimizer)
     stepped = {id(p) for group in hooked.param_groups for p in group["params"]}
-    found = _spheres_of(model, blocks)
-    for sphere in found:
-        for name, p in zip(sphere.block.names, sphere.params, strict=True):
+    bound = _block_tensors(model, blocks)
+    for of in bound:
+        for name, p in zip(of.block.names, of.params, strict=True):
             if id(p) not in stepped:
                 raise UsageError(f"The optimiser does not step {name!r}, which is in a block.")
-    return Constraint(found, project_(model, blocks, radius=radius), hooked)
+    return Constraint(bound, project_(model, blocks, radius=radius), hooked)
 
 
 def project_(
@@ -142,58 +153,63 @@ def project_(
         >>> (averaged.module.weight.norm(dim=1) - 1).abs().max() < 1e-6
         tensor(True)
     """
-    found = _spheres_of(model, blocks)
-    norms = norms_of(found)
+    bound = _block_tensors(model, blocks)
+    norms = norms_of(bound)
     # Of listed radii too, this refuses pieces without direction.
     named: Any = "keep" if isinstance(radius, list | tuple) else radius
-    radii = [sphere_radii(norm, named, own.block) for norm, own in zip(norms, found, strict=True)]
+    radii = [
+        sphere_radii(norm, named, of.block.names) for norm, of in zip(norms, bound, strict=True)
+    ]
     if radius == "keep":
         return radii
     if isinstance(radius, list | tuple):
-        radii = _given(radius, found, norms)
-    put_at_(found, radii)
+        radii = _given(radius, bound, norms)
+    put_at_(bound, radii)
     return radii
 
 
-def _spheres_of(model: nn.Module | Mapping[str, Tensor], blocks: Sequence[Block]) -> list[Sphere]:
+def _block_tensors(
+    model: nn.Module | Mapping[str, Tensor], blocks: Sequence[Block]
+) -> list[BlockTensors]:
+    """The blocks with their parameters, which are dense, real, and in one block each."""
     tensors = parameters_of(model)
-    refuse_shared(blocks, tensors)
+    tensors_in_blocks(blocks, tensors)  # refuses those in two
     for block in blocks:
         for name in block.names:
-            refuse_kind(name, tensors[name])
-    return [Sphere(block, tuple(tensors[name] for name in block.names)) for block in blocks]
+            check_dense_real(name, tensors[name])
+    return [block_tensors(block, tensors) for block in blocks]
 
 
 def _given(
-    radii: Sequence[Tensor], found: Sequence[Sphere], like: Sequence[Tensor]
+    radii: Sequence[Tensor], bound: Sequence[BlockTensors], like: Sequence[Tensor]
 ) -> list[Tensor]:
     """Radii from outside, where and in the precision that measured ones have."""
-    if len(radii) != len(found):
+    if len(radii) != len(bound):
         raise UsageError(
-            f"`radius` must have one tensor for each of the {len(found)} blocks, got {len(radii)}."
+            f"`radius` must have one tensor for each of the {len(bound)} blocks, got {len(radii)}."
         )
-    for radius, own in zip(radii, found, strict=True):
-        if not isinstance(radius, Tensor) or tuple(radius.shape) != (own.block.count,):
+    for radius, of in zip(radii, bound, strict=True):
+        if not isinstance(radius, Tensor) or tuple(radius.shape) != (of.block.count,):
             shape = list(radius.shape) if isinstance(radius, Tensor) else repr(radius)
             raise UsageError(
-                f"The radii of the block of {own.block.names[0]!r} must be a tensor of shape "
-                f"[{own.block.count}], got {shape}."
+                f"The radii of the block of {of.block.names[0]!r} must be a tensor of shape "
+                f"[{of.block.count}], got {shape}."
             )
     return [radius.detach().to(norm, copy=True) for radius, norm in zip(radii, like, strict=True)]
 
 
-def _refuse_lost(found: Sequence[Sphere], norms: Sequence[Tensor]) -> None:
+def _check_directions(bound: Sequence[BlockTensors], norms: Sequence[Tensor]) -> None:
     """One question for all blocks: each would wait for the device."""
     device = norms[0].device if norms else torch.device("cpu")
     captured = device.type == "cuda" and torch.cuda.is_current_stream_capturing()
-    if not found or captured or torch.compiler.is_compiling():
+    if not bound or captured or torch.compiler.is_compiling():
         return
     if bool(has_direction(torch.cat([norm.to(device) for norm in norms])).all()):
         return
-    for own, norm in zip(found, norms, strict=True):
+    for of, norm in zip(bound, norms, strict=True):
         if not bool(has_direction(norm).all()):
             raise NumericalError(
-                f"The weight of {', '.join(map(repr, own.block.names))} is NaN, infinite or zero "
+                f"The weight of {quoted(of.block.names)} is NaN, infinite or zero "
                 "after the step, which leaves it no direction: go back to a checkpoint, and look "
                 "at the loss and the learning rate."
             )
@@ -214,15 +230,15 @@ def _hooked(optimizer: Any) -> Optimizer:
             )
         if inner is None and not isinstance(optimizer, Optimizer):
             raise UsageError(f"`optimizer` must be a torch.optim.Optimizer, got {kind.__name__}.")
-        delegates = _DELEGATES & {own.__name__ for own in kind.__mro__}
+        delegates = _DELEGATES & {base.__name__ for base in kind.__mro__}
         if isinstance(optimizer, Optimizer) and not delegates:
             raise UsageError(
                 f"The `step` of {kind.__name__} runs no hooks, so that nothing can be done after "
                 "it. Call `super().__init__` in its constructor, or `project_` after each step."
             )
         optimizer = inner
-    own: Optimizer = optimizer
-    return own
+    outermost: Optimizer = optimizer
+    return outermost
 
 
 def _runs_hooks(optimizer: Any) -> bool:

@@ -3,33 +3,24 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from etaeff.errors import UsageError
-from etaeff.optim._sphere import SphereOptimizer
+from etaeff.optim._sphere import SphereOptimizer, free_defaults
+from etaeff.optim.rules import MUON, Group
 
-try:
-    from torch.optim import Muon
-    from torch.optim._muon import muon
-except ImportError:  # the other optimisers do not need it
-
-    class Muon(torch.optim.Optimizer):  # type: ignore[no-redef]
-        def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-            raise UsageError(
-                f"SphereMuon needs the Muon of torch 2.9 or newer; this is {torch.__version__}. "
-                "Install a newer torch, or use SphereSGD or SphereAdam."
-            )
+# Torch has it from 2.9 on; the other optimisers do not need it.
+_Muon: Any = getattr(torch.optim, "Muon", None)
 
 
-class SphereMuon(Muon, SphereOptimizer):
+class SphereMuon(SphereOptimizer, _Muon or torch.optim.Optimizer):  # type: ignore[misc]
     r"""Muon whose blocks stay on spheres; groups without blocks are `torch.optim.Muon`'s.
 
     The direction d is the momentum with all singular values near 1 (five Newton-Schulz steps in
     bfloat16, as in torch), times torch's factor for the shape. Each piece goes
-    $w \leftarrow R\,(w - \eta d)/\|w - \eta d\|$, or by an angle, as `step` says. All parameters
+    $w \leftarrow R\,(w - \eta d)/\|w - \eta d\|$, or by an angle, as `mode` says. All parameters
     are matrices; give biases, gains and embeddings to another optimiser.
 
-    | `step` | `lr` on a sphere |
+    | `mode` | `lr` on a sphere |
     |---|---|
     | `"projected"` | η; a step turns a whole matrix by about η·‖d‖/R, ‖d‖ ≈ √min(rows, columns) |
     | `"angle"` | the angle of each step, in radians |
@@ -38,7 +29,7 @@ class SphereMuon(Muon, SphereOptimizer):
     Args:
         params: Groups, as `etaeff.param_groups` makes them; or whatever torch takes.
         lr: Learning rate ≥ 0.
-        weight_decay: Of groups without blocks, and of those with `step="equilibrium"`.
+        weight_decay: Of groups without blocks, and of those with `mode="equilibrium"`.
         momentum: μ of the average of gradients.
         nesterov: As in torch.
         ns_coefficients: Of the Newton-Schulz polynomial.
@@ -46,8 +37,9 @@ class SphereMuon(Muon, SphereOptimizer):
         ns_steps: Newton-Schulz steps.
         adjust_lr_fn: As in torch.
         radius: `"unit"`, `"keep"` or a number, for groups that do not say.
-        step: `"projected"`, `"angle"` or `"equilibrium"`, for groups that do not say.
+        mode: `"projected"`, `"angle"` or `"equilibrium"`, for groups that do not say.
         tangent: Take the radial part out of gradient and momentum.
+        step: The old name of `mode`; refused.
 
     Raises:
         UsageError: If a piece has no direction, a sphere group has decay, or a value is wrong.
@@ -65,6 +57,8 @@ class SphereMuon(Muon, SphereOptimizer):
         Jordan et al. 2024; `torch.optim.Muon`.
     """
 
+    rule = MUON
+
     def __init__(
         self,
         params: Any,
@@ -78,61 +72,39 @@ class SphereMuon(Muon, SphereOptimizer):
         adjust_lr_fn: str | None = None,
         *,
         radius: str | float = "unit",
-        step: str = "projected",
+        mode: str = "projected",
         tangent: bool = False,
+        step: str = "",
     ) -> None:
         """Put all blocks at their radius."""
-        self._options = {"radius": radius, "step": step, "tangent": tangent}
-        super().__init__(
-            params, lr, weight_decay, momentum, nesterov, ns_coefficients, eps, ns_steps,
-            adjust_lr_fn,
-        )  # fmt: skip
-
-    step = SphereOptimizer.step
-
-    def _place(self, group: dict[str, Any]) -> None:
-        for p in group["params"]:
-            if p.ndim != 2:  # torch asks too, when the blocks have been put at their radius
-                raise UsageError(
-                    f"SphereMuon takes matrices (2D), and was given a parameter of shape "
-                    f"{list(p.shape)}. Give biases, gains and convolutions to another optimiser."
-                )
-        super()._place(group)
-
-    def _update(self, group: dict[str, Any], sphere: bool) -> list[tuple[Tensor, Tensor]]:
-        params: list[Tensor] = []
-        grads: list[Tensor] = []
-        buffers: list[Tensor] = []
-        has_complex = self._init_group(group, params, grads, buffers)
-        targets = params
-        if sphere:
-            own = self._gradients(group)
-            grads = [own[id(p)] for p in params]
-            targets = [torch.zeros_like(g) for g in grads]
-            buffers = [buffer.to(g.dtype) for buffer, g in zip(buffers, grads, strict=True)]
-        muon(
-            targets,
-            grads,
-            buffers,
-            lr=-1.0 if sphere else group["lr"],  # from zero, that gives the direction itself
-            weight_decay=0.0 if sphere else group["weight_decay"],
-            momentum=group["momentum"],
-            nesterov=group["nesterov"],
-            ns_coefficients=group["ns_coefficients"],
-            eps=group["eps"],
-            ns_steps=group["ns_steps"],
-            adjust_lr_fn=group["adjust_lr_fn"],
-            has_complex=has_complex,
+        if _Muon is None:
+            raise UsageError(
+                f"SphereMuon needs the Muon of torch 2.9 or newer; this is {torch.__version__}. "
+                "Install a newer torch, or use SphereSGD or SphereAdam."
+            )
+        free = free_defaults(
+            _Muon,
+            lr=lr,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            nesterov=nesterov,
+            ns_coefficients=ns_coefficients,
+            eps=eps,
+            ns_steps=ns_steps,
+            adjust_lr_fn=adjust_lr_fn,
         )
-        for p, buffer in zip(params, buffers, strict=True):
-            self.state[p]["momentum_buffer"] = buffer
-        return list(zip(params, targets, strict=True))
+        super().__init__(
+            params, {**free, "radius": radius, "mode": mode, "tangent": tangent}, step=step
+        )
 
-    def _setting(self, group: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
-        return {
-            "optimizer": "muon",
-            "momentum": float(group["momentum"]),
-            "nesterov": bool(group["nesterov"]),
-            "shape": (shape[0], shape[1]),
-            "adjust_lr_fn": group["adjust_lr_fn"],
-        }
+    def _check_group(self, group: Group) -> None:
+        for p in group["params"]:
+            if p.ndim == 2:
+                continue
+            if not group.get("blocks"):
+                raise ValueError(f"Muon only supports 2D parameters, and one has size {p.size()}")
+            raise UsageError(
+                f"SphereMuon takes matrices (2D), and was given a parameter of shape "
+                f"{list(p.shape)}. Give biases, gains and convolutions to another optimiser."
+            )
+        super()._check_group(group)

@@ -24,19 +24,19 @@ def write_(target: Tensor, value: Tensor, stays: Tensor, chance: Tensor | None =
     target.copy_(torch.where(stays, target, value.to(target.dtype)))
 
 
-def chances(places: Tensor, count: Tensor, name: str) -> Tensor:
+def chances(entry_ids: Tensor, count: Tensor, name: str) -> Tensor:
     """Random bits that depend on nothing but plain values, 16 of them for each entry.
 
     Not from a generator of torch: replicas of a weight that draw for themselves drift apart, one
     generator for all makes a shard's bits depend on the others, and a resumed run would need it.
 
     Args:
-        places: The index of each entry in the whole tensor, in int32.
+        entry_ids: The index of each entry in the whole tensor, in int32.
         count: Roundings of this tensor so far.
         name: Of the tensor.
 
     Returns:
-        Integers from 0 to 65535, in the shape of `places`, in int32.
+        Integers from 0 to 65535, in the shape of `entry_ids`, in int32.
 
     Examples:
         >>> chances(torch.arange(4, dtype=torch.int32), torch.tensor(0), "weight").shape
@@ -44,7 +44,7 @@ def chances(places: Tensor, count: Tensor, name: str) -> Tensor:
     """
     # Odd, so that no two counts start alike: 2³² times the golden ratio.
     start = _mixed((count * 0x9E3779B9 + crc32(name.encode())).to(torch.int32))
-    return _mixed(places + start) & 0xFFFF
+    return _mixed(entry_ids + start) & 0xFFFF
 
 
 def _mixed(bits: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ Notation
 So a piece that is spread over processes needs one sum of three numbers, and no second pass.
 """
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,25 @@ class Turn(NamedTuple):
     weight: Tensor
     direction: Tensor
     stays: Tensor
+
+
+class Aim(NamedTuple):
+    """Where a block is to go.
+
+    Attributes:
+        is_projected: Whether by the paper's step; else by an angle.
+        amount: η of the projected step, or the angle in radians.
+        radius: R of each piece, of shape (count,).
+    """
+
+    is_projected: bool
+    amount: Any
+    radius: Tensor
+
+    def turn(self, ww: Tensor, wd: Tensor, dd: Tensor) -> Turn:
+        """The factors that take each piece there, from its sums."""
+        take = projected if self.is_projected else turned
+        return take(ww, wd, dd, self.amount, self.radius)
 
 
 def projected(ww: Tensor, wd: Tensor, dd: Tensor, lr: float | Tensor, radius: Tensor) -> Turn:
@@ -34,7 +53,7 @@ def projected(ww: Tensor, wd: Tensor, dd: Tensor, lr: float | Tensor, radius: Te
     step_sq = lr**2 * dd
     new_sq = ww - 2 * lr * wd + step_sq
     new = torch.where(new_sq < _CANCELLED * (ww + step_sq), torch.nan, new_sq).sqrt()
-    return Turn(radius / new, -lr * radius / new, (dd == 0) | _none(lr, dd))
+    return Turn(radius / new, -lr * radius / new, (dd == 0) | _is_zero(lr, dd))
 
 
 def turned(ww: Tensor, wd: Tensor, dd: Tensor, angle: float | Tensor, radius: Tensor) -> Turn:
@@ -49,13 +68,13 @@ def turned(ww: Tensor, wd: Tensor, dd: Tensor, angle: float | Tensor, radius: Te
     theta = angle * torch.ones_like(ww)  # `as_tensor` would compile each number anew
     cos, sin = theta.cos(), theta.sin()
     along = radius * sin / tangent
-    return Turn(radius * cos / ww.sqrt() + along * wd / ww, -along, radial | _none(angle, dd))
+    return Turn(radius * cos / ww.sqrt() + along * wd / ww, -along, radial | _is_zero(angle, dd))
 
 
-_RADIAL = 1e-14
-_CANCELLED = 1e-8
+_RADIAL: Final = 1e-14  # share of ‖d‖² that is rounding
+_CANCELLED: Final = 1e-8  # share of ‖w‖² + ‖ηd‖² below which squares have lost eight digits
 
 
-def _none(lr: float | Tensor, like: Tensor) -> Tensor:
+def _is_zero(lr: float | Tensor, like: Tensor) -> Tensor:
     zero = lr == 0
     return zero if isinstance(zero, Tensor) else torch.full_like(like, zero, dtype=torch.bool)

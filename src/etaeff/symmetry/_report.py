@@ -66,13 +66,14 @@ class Audit:
         *,
         lr: float,
         weight_decay: float,
-        step: str | None = "projected",
+        mode: str | None = "projected",
         radius: str | float = "unit",
         sphere_lr: float | None = None,
+        step: str | None = "",
     ) -> list[dict[str, Any]]:
         """Groups for the optimisers of `etaeff.optim`, or of torch: the blocks, and the rest.
 
-        With `step=None` no block is on a sphere: the scale-invariant parameters form a group, with
+        With `mode=None` no block is on a sphere: the scale-invariant parameters form a group, with
         decay, which sets their effective learning rate. Parameters that are proved to have no
         effect never decay. See `etaeff.param_groups` for the arguments.
 
@@ -86,15 +87,16 @@ class Audit:
         inert = [n for s in self.symmetries if s.kind == "inert" and s.proved for n in s.exponents]
         groups = param_groups(
             self._tensors,
-            self.blocks if step is not None else (),
+            self.blocks if mode is not None else (),
             lr=lr,
             weight_decay=weight_decay,
             sphere_lr=sphere_lr,
-            step="projected" if step is None else step,
+            mode="projected" if mode is None else mode,
             radius=radius,
             without_decay=inert,
+            step=step,
         )
-        if step is not None:
+        if mode is not None:
             return groups
         own = {
             id(self._tensors[n]) for n, r in self.parameters.items() if r.group == "scale-invariant"

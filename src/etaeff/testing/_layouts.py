@@ -52,7 +52,7 @@ class LayoutRun:
     def __init__(
         self,
         case: OptimizerCase,
-        step: str,
+        mode: str,
         layout: Layout,
         dtype: torch.dtype = torch.float32,
         *,
@@ -67,7 +67,7 @@ class LayoutRun:
         }
         block = Block(tuple(layout.shapes), axis=layout.axis, count=layout.count)
         groups = param_groups(
-            self.weights, [block], lr=lr, weight_decay=0.1, step=step, radius=radius
+            self.weights, [block], lr=lr, weight_decay=0.1, mode=mode, radius=radius
         )
         self.optimizer = case.optimizer(groups, **case.kwargs, **case.own)
 

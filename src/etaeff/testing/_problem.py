@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from etaeff.geometry import STEPS, Block, param_groups
+from etaeff.geometry import MODES, Block, param_groups
 
 Array = NDArray[np.float64]
 
@@ -31,10 +31,10 @@ class OptimizerCase:
         own: Arguments of it alone.
         free: The optimiser that it equals bit for bit in groups without blocks, if there is one.
             Without `own`, its first step is also the direction of the first one on spheres.
-        steps: The values of `step` that it knows.
+        modes: The values of `mode` that it knows.
         direction: The reference: from the gradients so far, as float64 matrices, the direction d
             of the last free step w − ηd. None tests the first step alone, by `free`.
-        angle: The angle per step in radians from lr and weight decay with `step="equilibrium"`.
+        angle: The angle per step in radians from lr and weight decay with `mode="equilibrium"`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class OptimizerCase:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     own: Mapping[str, Any] = field(default_factory=dict)
     free: Callable[..., Optimizer] | None = None
-    steps: tuple[str, ...] = STEPS
+    modes: tuple[str, ...] = MODES
     direction: Callable[[Sequence[Array]], Array] | None = None
     angle: Callable[[float, float], float] | None = None
 
@@ -52,7 +52,7 @@ class Run:
 
     Args:
         case: The optimiser.
-        step: What a step is.
+        mode: What a step is.
         dtype: Of the weights.
         lr: Learning rate.
         radius: Of the spheres.
@@ -62,7 +62,7 @@ class Run:
     def __init__(
         self,
         case: OptimizerCase,
-        step: str,
+        mode: str,
         dtype: torch.dtype = torch.float32,
         *,
         lr: float | Tensor = 0.05,
@@ -75,7 +75,7 @@ class Run:
         self.other = Parameter(self.normal(3, 5).to(dtype))
         groups = param_groups(
             {"weight": self.weight, "other": self.other}, [Block(("weight",), count=ROWS)],
-            lr=lr, weight_decay=0.1, step=step, radius=radius,
+            lr=lr, weight_decay=0.1, mode=mode, radius=radius,
         )  # fmt: skip
         self.optimizer = case.optimizer(groups, **case.kwargs, **case.own)
 
@@ -124,11 +124,11 @@ def normalized(w: Array) -> Array:
     return rows
 
 
-def stepped(case: OptimizerCase, step: str, w: Array, d: Array, lr: float) -> Array:
+def stepped(case: OptimizerCase, mode: str, w: Array, d: Array, lr: float) -> Array:
     """The reference of a step in direction −d, for pieces of norm 1 in rows."""
-    if step == "projected":
+    if mode == "projected":
         return normalized(w - lr * d)
-    theta = lr if step == "angle" or case.angle is None else case.angle(lr, 0.1)
+    theta = lr if mode == "angle" or case.angle is None else case.angle(lr, 0.1)
     tangent = d - (w * d).sum(1, keepdims=True) * w
     return math.cos(theta) * w - math.sin(theta) * normalized(tangent)
 
