@@ -5,14 +5,16 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+import support
+from support.stored_trials import results, trial
 
 from etaeff.errors import StudyError
 from etaeff.records import (
     TABLES,
     EpochRow,
-    LayerRow,
     OutcomeRow,
     RescaleRow,
     StudyStore,
@@ -21,21 +23,6 @@ from etaeff.records import (
 )
 
 SPECIFICATION = {"study": "paper", "seeds": [0, 1], "note": "η"}
-
-
-def trial(seed):
-    return Trial.of(data="digits", train_size=600, lr=0.1, steps=10, seed=seed)
-
-
-def results(*seeds, epochs=3):
-    """Rows of some trials: one outcome, `epochs` epochs and layers, and a rescaling each."""
-    ids = [trial(seed).id for seed in seeds]
-    return TrialResults(
-        [OutcomeRow(i, None, 0.5) for i in ids],
-        [EpochRow(i, e, 9 * e, 2.3, None, 0.9) for i in ids for e in range(1, epochs + 1)],
-        [LayerRow(i, e, "w", 1.0, 1.0, 0.1, 1e-3, 0.2) for i in ids for e in range(1, epochs + 1)],
-        [RescaleRow(i, 2.0, 0.0, 0.0) for i in ids],
-    )
 
 
 @pytest.fixture
@@ -116,9 +103,9 @@ def test_meta_is_replaced(store):
 WRITER = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_store import StudyStore, results, trial
-with StudyStore.open(Path(sys.argv[2])) as store:
+from etaeff.records import StudyStore
+from support.stored_trials import results, trial
+with StudyStore.open(Path(sys.argv[1])) as store:
     done = len(store.finished)
     for seed in range(done, 100_000):
         store.add(results(seed, epochs=20))
@@ -126,11 +113,20 @@ with StudyStore.open(Path(sys.argv[2])) as store:
 """
 
 
+def writing(path, code=WRITER):
+    """A process that adds trials to the store until it is killed, and prints their ids."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, path],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(support.__file__).parents[1])},
+    )
+
+
 def test_kill_loses_nothing_acknowledged_and_leaves_nothing_half(store, path):
     promised = set()
     for lines in (1, 2, 7, 40, 150):
-        command = [sys.executable, "-c", WRITER, os.path.dirname(__file__), str(path)]  # noqa: PTH120
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        with writing(path) as writer:
             promised |= {writer.stdout.readline().strip() for _ in range(lines)}
             writer.send_signal(signal.SIGKILL)
             promised |= {line.strip() for line in writer.stdout}
@@ -174,8 +170,7 @@ def test_log_of_a_deleted_study_does_not_leak_into_a_new_one(path):
     code = WRITER.replace("store.add", "store.set_meta('a', 1); store.add", 1)
     with StudyStore.create(path, SPECIFICATION, [trial(0)]):
         pass
-    command = [sys.executable, "-c", code, os.path.dirname(__file__), str(path)]  # noqa: PTH120
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    with writing(path, code) as writer:
         writer.stdout.readline()
         writer.kill()
     assert path.with_name("study.sqlite-wal").stat().st_size > 0

@@ -1,27 +1,14 @@
 """The audits that docs/audit.md shows, made again."""
 
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
 
+import audit_examples as examples
 import pytest
 
 PROJECT = Path(__file__).parents[2]
 TEXT = (PROJECT / "docs" / "audit.md").read_text(encoding="utf-8")
-
-
-def script():
-    """The module `scripts/audit_examples.py`."""
-    spec = importlib.util.spec_from_file_location(
-        "audit_examples", PROJECT / "scripts" / "audit_examples.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-examples = script()
 SHOWN = dict(examples.AUDIT.findall(TEXT))
 LONG = ("ResNet", "ViT", "GPT2")
 
