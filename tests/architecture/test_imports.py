@@ -1,3 +1,5 @@
+"""What a package does not load when it is imported, not even through another module."""
+
 import subprocess
 import sys
 

@@ -1,3 +1,5 @@
+"""What the files of the project promise each other: pins, targets, lengths, the version."""
+
 import re
 import tomllib
 from pathlib import Path
