@@ -400,6 +400,13 @@ def test_options_that_would_do_nothing_are_refused(refused, target, arguments):
     assert arguments[-2] in sentence
 
 
+@pytest.mark.parametrize("source", [ADAMW, "adam lr=3e-4 wd=0.1"])
+def test_no_rate_is_free_where_the_sphere_has_the_update_of_the_source(refused, source):
+    assert refused(source, "sphere-adam", "--lr", 0.1) == (
+        2, f"`--lr` has no part in converting '{source}' to sphere-adam.",
+    )  # fmt: skip
+
+
 def test_words_that_are_no_numbers_are_refused_by_name(etaeff):
     for arguments in (("--lr", "x"), ("--dim", "x"), ("--steps", "1.5"), ("--warmup", "x")):
         done = etaeff("convert", "--from", SGD, "--to", "adamw", *arguments)
