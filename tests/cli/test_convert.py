@@ -10,7 +10,7 @@ from etaeff.theory import equilibrium, lr_schedule
 
 SGD = "sgd lr=0.1 wd=5e-4 momentum=0.9"
 ADAMW = "adamw lr=3e-4 wd=0.1"
-ALL = ("sgd", "rmsprop", "adam", "adamw", "lion", "muon", "normalized")
+ALL = ("sgd", "rmsprop", "adam", "adamw", "lion", "muon", "normalized", "nadam")
 SPHERES = ("sphere-sgd", "sphere-adam", "sphere-lion", "sphere-muon")
 TARGETS = ", ".join((*ALL, *SPHERES, "no-decay"))
 BLOCK = ("--dim", 768, "--grad-norm-sq", 2, "--shape", "64,256")
@@ -18,6 +18,7 @@ KNOWN = {"dim": 768.0, "grad_norm_sq": 2.0, "shape": (64, 256)}
 NEEDED = {
     "sgd": ("grad_norm_sq",), "rmsprop": ("dim", "grad_norm_sq"), "adam": ("dim", "grad_norm_sq"),
     "adamw": ("dim",), "lion": ("dim",), "muon": ("shape",), "normalized": (),
+    "nadam": ("dim", "grad_norm_sq"),
 }  # fmt: skip
 
 
