@@ -42,6 +42,7 @@ def count(store):
 
 def test_new_store_has_its_trials_in_order_and_no_rows(store):
     assert store.trials == [trial(seed) for seed in range(5)]
+    assert store.size == 5
     assert store.meta("specification") == SPECIFICATION
     assert store.finished == set()
     assert set(count(store).values()) == {0}

@@ -123,6 +123,12 @@ class StudyStore:
         return [Trial.from_dict(json.loads(text)) for (text,) in rows]
 
     @property
+    def size(self) -> int:
+        """How many trials the study has."""
+        (size,) = self._connection.execute("SELECT COUNT(*) FROM trial").fetchone()
+        return int(size)
+
+    @property
     def finished(self) -> set[str]:
         """The ids of the trials whose results are on disk."""
         return {trial for (trial,) in self._connection.execute("SELECT trial FROM outcome")}

@@ -151,7 +151,7 @@ def study_status(out: Path) -> Status:
         return Status(
             specification=store.meta("specification"),
             done=len(store.finished),
-            total=len(store.trials),
+            total=store.size,
             running=_is_locked(out),
             sessions=store.meta("sessions") or [],
         )

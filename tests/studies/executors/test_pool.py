@@ -1,6 +1,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from etaeff.errors import StudyError
 from etaeff.records import Trial
 from etaeff.studies.data._datasets import Dataset
-from etaeff.studies.executors._pool import Pool
+from etaeff.studies.executors._pool import Pool, _interrupts_held
 
 RNG = np.random.default_rng(0)
 DATA = Dataset(
@@ -122,8 +123,33 @@ def test_workers_end_with_a_caller_that_stops_listening():
     assert ended(running)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_while_workers_start_is_held_and_not_lost():
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(0, []))"
+    started = []
+
+    def interrupted():
+        with _interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            command = [sys.executable, "-c", code]
+            started.append(subprocess.run(command, capture_output=True, text=True, check=True))
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert started[0].stdout == "True\n"  # it ran to its end, and no Ctrl-C reaches it
+    with pytest.raises(KeyboardInterrupt):  # and later ones come as ever
+        signal.raise_signal(signal.SIGINT)
+
+
 def test_the_driving_process_loads_no_torch():
     modules = "etaeff.studies.executors._pool, etaeff.studies._study"
     code = f"import {modules}, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_worker_loads_neither_frames_nor_statistics():
+    modules = "etaeff.studies.executors._pool, etaeff.studies.engine._train"
+    code = f"import {modules}, sys; print(*{{'polars', 'scipy', 'sklearn'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any, Final
 
@@ -54,9 +55,9 @@ class Pool:
         pool = ProcessPoolExecutor(count, context, initializer=_start, initargs=(data,))
         started: set[multiprocessing.process.BaseProcess] = set()
         try:
-            with _interrupts_ignored():  # workers inherit it, and end when this process ends them
+            with _interrupts_held():  # workers keep it so, and end when this process ends them
                 futures = {pool.submit(_train, stack): stack for stack in stacks}
-            started = set(multiprocessing.active_children()) - others
+                started = set(multiprocessing.active_children()) - others
             for future in as_completed(futures):
                 yield futures.pop(future), future.result()
         except BrokenProcessPool as error:
@@ -70,16 +71,30 @@ class Pool:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Ignore Ctrl-C, in this process and for good in those that it starts meanwhile."""
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back to the end of the block, and for good from processes that it starts.
+
+    It may take seconds to start them, so that a Ctrl-C meanwhile must not be lost.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    blocks = hasattr(signal, "pthread_sigmask")  # not on Windows
+    if blocks:
+        # A process that is started inherits what is blocked, and no handler. The tracker first:
+        # its start lets the signal through again.
+        resource_tracker.ensure_running()
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if blocks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGINT, handler)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
 
 
 _data: Dataset  # of a worker process, set once when it starts
