@@ -315,9 +315,19 @@ def infinite(run):
     run.model.first.data[0, 0] = torch.inf
 
 
+def too_small(run):
+    """SphereSGD refuses it too: float32 does not hold its square."""
+    run.model.first.data[7] *= 1e-17 / run.model.first.data[7].norm()
+
+
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
+        (
+            too_small,
+            "`blocks` must have pieces with a direction, got norm 1e-17 for piece 7 of 16 of "
+            "'first'.",
+        ),
         (
             zero_row,
             "`blocks` must have pieces with a direction, got norm 0.0 for piece 3 of 16 of "

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from etaeff.geometry import Block, param_groups
+from etaeff.convert import rescale_
+from etaeff.geometry import Block, block_norms, param_groups
 from etaeff.optim import SphereAdam, SphereLion, SphereSGD
 
 pytest.importorskip("expecttest")
@@ -91,3 +92,40 @@ class Threads(common.MultiThreadedTestCase):
             return [tensor.Shard(0), tensor.Shard(1) if value.ndim > 1 else tensor.Replicate()]
 
         self.compare((2, 2), both, ["adam"], BLOCKS)
+
+    def test_norms_are_plain_and_the_same_on_every_rank(self):
+        """Of evenly and unevenly sharded weights, and of pieces that cross ranks."""
+        mesh = init_device_mesh("cpu", (RANKS,))
+        for layout, blocks in BLOCKS.items():
+            for axis in (0, 1):
+                whole = values(0)
+                sharded = {
+                    name: tensor.distribute_tensor(
+                        value, mesh, [tensor.Shard(axis if axis < value.ndim else 0)]
+                    )
+                    for name, value in whole.items()
+                }
+                for block in blocks:
+                    norms = block_norms(block, sharded)
+                    assert type(norms) is torch.Tensor, (layout, axis)
+                    torch.testing.assert_close(norms, block_norms(block, whole), rtol=1e-14, atol=0)
+
+    def test_rescaled_weights_are_those_of_one_process(self):
+        """Each piece has a factor of its own; the factors are plain tensors."""
+        mesh = init_device_mesh("cpu", (RANKS,))
+        for layout in ("rows", "pairs of rows", "joint", "second axis", "joint tensors"):
+            models = []
+            for spread in (
+                torch.clone,
+                lambda value: tensor.distribute_tensor(value, mesh, [tensor.Shard(0)]),
+            ):
+                model = nn.Module()
+                for name, value in values(0).items():
+                    model.register_parameter(name, nn.Parameter(spread(value)))
+                models.append((model, rescale_(model, BLOCKS[layout], radius=2.0)))
+            (alone, factors), (sharded, found) = models
+            for name, factor in factors.items():
+                assert type(found[name]) is torch.Tensor
+                torch.testing.assert_close(found[name], factor, rtol=1e-14, atol=0)
+                full = sharded.get_parameter(name).full_tensor()
+                torch.testing.assert_close(full, alone.get_parameter(name).detach())

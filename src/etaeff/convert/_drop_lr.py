@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from etaeff._checks.numbers import positive
+from etaeff._checks.tensors import quoted
 from etaeff.convert._optimizer_changes import (
     Change,
     Group,
@@ -18,7 +19,7 @@ from etaeff.convert._optimizer_changes import (
 )
 from etaeff.convert._optimizer_rules import LEARNING_RATES, Rule, rule_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
-from etaeff.convert._weight_changes import label, radii, weight_changes
+from etaeff.convert._weight_changes import radii, weight_changes
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 
@@ -142,14 +143,14 @@ def _exponent(
     groups = [_group_of(optimizer, parameters[name]) for name in block.names]
     if not any(float(group["weight_decay"]) > 0 for group in groups):
         raise UsageError(
-            f"`blocks` must have weight decay, and {label(block)} has none: its radius only "
+            f"`blocks` must have weight decay, and {quoted(block.names)} has none: its radius only "
             "grows, and there is no equilibrium to move it to."
         )
     exponents = {1 / (rule.lr - rule.weight_decay(group)) for group in groups}
     if len(exponents) > 1:
         raise UsageError(
-            f"The parameters of a block must decay alike, and {label(block)} are in param groups "
-            "with decoupled decay and without: they would need two factors."
+            f"The parameters of a block must decay alike, and {quoted(block.names)} are in param "
+            "groups with decoupled decay and without: they would need two factors."
         )
     return exponents.pop()
 

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from etaeff._checks.numbers import positive
+from etaeff._checks.tensors import quoted
 from etaeff.convert._optimizer_changes import (
     Change,
     check_exact,
@@ -18,7 +19,7 @@ from etaeff.convert._optimizer_changes import (
 )
 from etaeff.convert._optimizer_rules import rule_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
-from etaeff.convert._weight_changes import label, radii, weight_changes
+from etaeff.convert._weight_changes import radii, weight_changes
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 
@@ -130,9 +131,9 @@ def _one_factor(block: Block, norms: Tensor, factors: Tensor, precision: float) 
         return torch.full_like(factors, float(factors[0]))
     raise UsageError(
         "With an optimizer `radius` needs pieces of equal norm, got "
-        f"{float(norms.min()):.3g} to {float(norms.max()):.3g} in {label(block)}: each would "
-        "need its own learning rate, and a param group has one. Pass `uniform=True` (the pieces "
-        "keep their ratios, and the root mean square of their norms becomes `radius`) or "
+        f"{float(norms.min()):.3g} to {float(norms.max()):.3g} in {quoted(block.names)}: each "
+        "would need its own learning rate, and a param group has one. Pass `uniform=True` (the "
+        "pieces keep their ratios, and the root mean square of their norms becomes `radius`) or "
         "`scale=`."
     )
 

@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from etaeff._checks.tensors import has_direction
+from etaeff._checks.tensors import has_direction, quoted
 from etaeff.convert._optimizer_changes import Change
 from etaeff.errors import UsageError
-from etaeff.geometry import Block, block_norms, pieces
+from etaeff.geometry import Block, Shard, block_norms
 
 
 def radii(blocks: Iterable[Block], parameters: Mapping[str, Tensor]) -> list[tuple[Block, Tensor]]:
@@ -69,20 +69,14 @@ def weight_changes(
     return changes
 
 
-def label(block: Block) -> str:
-    """The names of a block for a sentence: the first three of them."""
-    shown = ", ".join(repr(name) for name in block.names[:3])
-    rest = len(block.names) - 3
-    return f"{shown} and {rest} more" if rest > 0 else shown
-
-
 def _multiply(tensor: Tensor, block: Block, factors: Tensor) -> Change:
+    """Multiply the pieces of a tensor by a factor each."""
     if bool((factors == factors[0]).all()):
-        return partial(tensor.mul_, float(factors[0]))  # no view: it may be sparse or sharded
-    view = pieces(tensor, block.axis, block.count)
-    column = factors.reshape(-1, *[1] * (view.ndim - 1))
+        return partial(tensor.mul_, float(factors[0]))  # a gradient may be sparse
+    shard = Shard(tensor, block.axis % max(tensor.ndim, 1), block.count)
+    rows = shard.rows(tensor)
     # Left in float64: rounded to bfloat16 first, it would miss the radius by 0.4 %.
-    return partial(view.mul_, column.to(tensor.device))
+    return partial(rows.mul_, shard.spread(factors.to(rows.device), tensor))
 
 
 def _check_direction(block: Block, norms: Tensor) -> None:
@@ -91,7 +85,7 @@ def _check_direction(block: Block, norms: Tensor) -> None:
         piece = int(bad.nonzero()[0])
         raise UsageError(
             f"`blocks` must have pieces with a direction, got norm {float(norms[piece])} for "
-            f"piece {piece} of {block.count} of {label(block)}."
+            f"piece {piece} of {block.count} of {quoted(block.names)}."
         )
 
 

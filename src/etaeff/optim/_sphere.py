@@ -41,7 +41,7 @@ class SphereOptimizer(Optimizer):
         self._is_being_made = True
         # Torch's base class by name: the next in the order of resolution has other arguments.
         Optimizer.__init__(self, params, defaults)
-        self._is_being_made = False
+        del self._is_being_made
         if defaults.get("fused"):  # GradScaler then leaves the unscaling to `step`
             self._step_supports_amp_scaling = True
         for group in self.param_groups:
