@@ -9,7 +9,8 @@ import pytest
 from etaeff._words import WIDTH, paragraph, typed
 from etaeff.cli._recipe import MOST_STEPS
 from etaeff.cli._tables import aligned, as_json
-from etaeff.theory import PUBLISHED_SETTINGS, lr_schedule, trajectory
+from etaeff.theory import PUBLISHED_SETTINGS, equilibrium, lr_schedule, trajectory
+from etaeff.theory.settings import OPTIMIZERS
 
 SGD = ("--optimizer", "sgd", "--lr", "0.1", "--wd", "5e-4", "--momentum", "0.9")
 ADAMW = ("--optimizer", "adamw", "--lr", "3e-4", "--wd", "0.1")
@@ -122,6 +123,16 @@ def test_options_of_the_others_reach_the_theory(predicted):
     plain = predicted(*muon)["radius"]
     adjusted = predicted(*muon, "--adjust-lr-fn", "match_rms_adamw")["radius"]
     assert adjusted / plain == pytest.approx(0.2 * math.sqrt(1024))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=lambda row: row.name)
+def test_every_optimizer_of_the_registry_can_be_predicted(predicted, shown, optimizer):
+    arguments = ("--optimizer", optimizer.name, "--lr", "1e-3", "--wd", "0.01")
+    seen = predicted(*arguments)
+    settled = equilibrium(optimizer.name, lr=1e-3, wd=0.01)
+    assert seen["angle"] == (None if settled.angle is None else float(settled.angle))
+    assert seen["decay"] == optimizer.usual_decay
+    assert shown(*arguments)[0].startswith(f"{optimizer.title}, ")
 
 
 def test_epochs_are_steps_over_those_of_an_epoch(predicted):

@@ -16,14 +16,14 @@ _LIST: Final = "list"
 @click.command("predict", short_help="Say what lr and weight decay do to a normalised weight.")
 @click.option("--published", metavar="NAME", help="A published recipe; 'list' for a table of them.")
 @click.option(
-    "--optimizer", metavar="NAME", help="sgd, rmsprop, adam, adamw, lion, muon or normalized."
+    "--optimizer", metavar="NAME", help="Such as sgd, adamw, lion or muon; a wrong one lists all."
 )
 @click.option("--lr", type=float, help="Learning rate η, per step; the peak of the schedule.")
 @click.option("--wd", type=float, help="Weight decay λ, as PyTorch has it.")
 @click.option("--momentum", type=float, help="Of SGD, RMSProp, Muon, normalised gradients.")
 @click.option("--nesterov/--no-nesterov", default=None, help="Of SGD and Muon.")
 @click.option("--dampening", type=float, help="Of SGD.")
-@click.option("--betas", metavar="β₁,β₂", help="Of Adam, AdamW and Lion.")
+@click.option("--betas", metavar="β₁,β₂", help="Of Adam, its variants, and Lion.")
 @click.option("--alpha", type=float, help="Of RMSProp.")
 @click.option("--adjust-lr-fn", metavar="NAME", help="Of Muon: original or match_rms_adamw.")
 @click.option("--decay", metavar="KIND", help="l2 or decoupled; the optimiser's by default.")
