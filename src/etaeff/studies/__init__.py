@@ -11,7 +11,8 @@ if _typing.TYPE_CHECKING:
     from etaeff.studies._plan import PRESETS, Preset
     from etaeff.studies._progress import Progress
     from etaeff.studies._study import STUDIES, Status, resume_study, run_study, study_status
-    from etaeff.studies.data._datasets import Dataset, load_dataset, take
+    from etaeff.studies.data._dataset import Dataset, take
+    from etaeff.studies.data._datasets import load_dataset
 
 __all__ = [
     "PRESETS",
@@ -28,9 +29,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "data._datasets",
+    "Dataset": "data._dataset",
     "load_dataset": "data._datasets",
-    "take": "data._datasets",
+    "take": "data._dataset",
     "PRESETS": "_plan",
     "Preset": "_plan",
     "Progress": "_progress",

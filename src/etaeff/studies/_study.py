@@ -27,7 +27,8 @@ from etaeff.studies._export import export
 from etaeff.studies._plan import PRESETS, Plan
 from etaeff.studies._progress import Listener, Reporter
 from etaeff.studies._session import session
-from etaeff.studies.data._datasets import Dataset, load_dataset, take
+from etaeff.studies.data._dataset import Dataset, take
+from etaeff.studies.data._datasets import load_dataset
 from etaeff.studies.engine._stacks import check_trainable, stacks, work
 from etaeff.studies.executors._executor import Executor
 from etaeff.studies.executors._pool import Pool

@@ -10,7 +10,8 @@ import pytest
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.studies.data._cifar import CIFAR_FILES, JPEG_NOTE
-from etaeff.studies.data._datasets import load_dataset, take
+from etaeff.studies.data._dataset import take
+from etaeff.studies.data._datasets import load_dataset
 from etaeff.studies.data._idx import IDX_FILES
 
 SHARED = Path(

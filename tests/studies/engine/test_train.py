@@ -8,7 +8,7 @@ from support.trials import changed, flat
 from torch import nn
 
 from etaeff.records import Trial
-from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.data._dataset import Dataset
 from etaeff.studies.engine import _train
 from etaeff.studies.engine._networks import initial_parameters
 from etaeff.studies.engine._optimizers import StackedOptimizer

@@ -13,7 +13,7 @@ import pytest
 
 from etaeff.errors import StudyError
 from etaeff.records import Trial
-from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.data._dataset import Dataset
 from etaeff.studies.executors._pool import Pool, _interrupts_held
 
 RNG = np.random.default_rng(0)

@@ -1,9 +1,7 @@
 """Images to train on: the embedded digits, or a directory of idx or CIFAR-10 files."""
 
-import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from etaeff.errors import DataError, UnknownNameError, UsageError, import_extra
 from etaeff.studies.data._cifar import CIFAR_FILES, CIFAR_FOLDER, cifar_note, find_cifar, read_cifar
+from etaeff.studies.data._dataset import Dataset, fingerprint_of, stratified
 from etaeff.studies.data._idx import IDX_FILES, Bytes, find_idx, read_idx
 
 DIGITS_TRAIN: Final = 600  # of 1,797; the rest is for test
@@ -28,34 +27,6 @@ FILES: Final = {
     "fashion-mnist": f"{', '.join(IDX_FILES)}, each with or without .gz",
     "cifar10": f"{', '.join(CIFAR_FILES)}, or a folder {CIFAR_FOLDER} with these",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Labelled images, in a part to train on and a part to test on.
-
-    Attributes:
-        name: `"digits"`, `"mnist"`, `"fashion-mnist"`, `"cifar10"`, or for other idx files the
-            name of their folder.
-        classes: How many classes there are. Labels are 0 to `classes - 1`.
-        train_x: Training images `(n, channels, height, width)`, standardised: over all of them
-            the pixels of each channel have mean 0 and standard deviation 1.
-        train_y: Training labels `(n,)`.
-        test_x: Test images, shifted and scaled exactly as the training images were.
-        test_y: Test labels.
-        fingerprint: What the numbers depend on, as 64 hexadecimal digits. Equal for equal
-            contents, whatever the files are called and however they are compressed.
-        note: What a figure from these data must say, or the empty text.
-    """
-
-    name: str
-    classes: int
-    train_x: NDArray[np.float32]
-    train_y: NDArray[np.int64]
-    test_x: NDArray[np.float32]
-    test_y: NDArray[np.int64]
-    fingerprint: str
-    note: str
 
 
 def load_dataset(source: str) -> Dataset:
@@ -110,56 +81,11 @@ def load_dataset(source: str) -> Dataset:
         ) from error
 
 
-def take(dataset: Dataset, train_size: int, seed: int = 0) -> Dataset:
-    """A part of the training examples, drawn at random, each class in its proportion.
-
-    Every class gives at least one example, and from there on the classes give equal shares of
-    what they have, as nearly as whole examples can. For one seed a smaller part lies within a
-    larger one, and the part is the same on every machine and with every version of numpy. The
-    test part and the scaling of the pixels stay.
-
-    Args:
-        dataset: Where to take from.
-        train_size: How many to take, from the number of classes to all.
-        seed: Which part to take, zero or more.
-
-    Returns:
-        The smaller data set, examples in their order in `dataset`. Its fingerprint is the
-        SHA-256 of that of `dataset` and of which examples were taken. If all are taken it is
-        `dataset` itself.
-
-    Raises:
-        UsageError: If `train_size` or `seed` is out of range.
-
-    Examples:
-        >>> small = take(load_dataset("digits"), 50)
-        >>> small.train_x.shape, np.bincount(small.train_y).tolist()
-        ((50, 1, 8, 8), [5, 5, 5, 5, 5, 5, 5, 5, 5, 5])
-    """
-    available = len(dataset.train_y)
-    if not dataset.classes <= train_size <= available:
-        raise UsageError(
-            f"`train_size` must be from {dataset.classes}, the classes of {dataset.name}, to "
-            f"{available}, its training examples, got {train_size}."
-        )
-    if seed < 0:
-        raise UsageError(f"`seed` must be zero or more, got {seed}.")
-    if train_size == available:
-        return dataset
-    chosen = _stratified(dataset.train_y, train_size, seed)
-    return replace(
-        dataset,
-        train_x=dataset.train_x[chosen],
-        train_y=dataset.train_y[chosen],
-        fingerprint=_digest([dataset.fingerprint.encode(), chosen.astype("<i8").tobytes()]),
-    )
-
-
 def _digits() -> tuple[Bytes, Bytes, Bytes, Bytes]:
     """The four arrays of scikit-learn's digits: grey levels 0 to 16, which it gives as floats."""
     bunch = import_extra("sklearn.datasets", "study").load_digits()
     images, labels = bunch.images.astype(np.uint8)[:, None], bunch.target.astype(np.uint8)
-    train = _stratified(labels, DIGITS_TRAIN, seed=0)
+    train = stratified(labels, DIGITS_TRAIN, seed=0)
     test = np.setdiff1d(np.arange(len(labels)), train)
     return images[train], labels[train], images[test], labels[test]
 
@@ -200,7 +126,7 @@ def _standardised(name: str, arrays: tuple[Bytes, Bytes, Bytes, Bytes], classes:
         train_y=train_y.astype(np.int64),
         test_x=test,
         test_y=test_y.astype(np.int64),
-        fingerprint=_digest(raw),
+        fingerprint=fingerprint_of(raw),
         note="",
     )
 
@@ -219,29 +145,6 @@ def _levels(name: str, channel: int, pixels: Bytes) -> NDArray[np.float32]:
         )
     levels: NDArray[np.float64] = (np.arange(256) - total / n) / np.sqrt(variance)
     return levels.astype(np.float32)
-
-
-def _stratified(labels: NDArray[np.integer], size: int, seed: int) -> NDArray[np.int64]:
-    """Which `size` of `labels` a random draw in proportion to the classes takes, in order.
-
-    Each example gets the share of its class that comes before it in a random order, and the
-    `size` smallest shares are taken: 0 for the first of each class, which is so never left out.
-    """
-    # Raw 64-bit integers: numpy promises to keep these, but not what `Generator` makes of them.
-    keys = np.random.PCG64(seed).random_raw(len(labels))
-    share = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        share[members[np.argsort(keys[members])]] = np.arange(len(members)) / len(members)
-    return np.sort(np.lexsort((keys, share))[:size])
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    """The SHA-256 of the parts one after another, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
 
 
 def _no_directory(source: str) -> UsageError:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from etaeff.geometry import normalize
 from etaeff.records import EpochRow, LayerRow, OutcomeRow, RescaleRow, Trial, TrialResults
-from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.data._dataset import Dataset
 from etaeff.studies.engine._architecture import Architecture
 from etaeff.studies.engine._measurement import (
     NO_EPS,

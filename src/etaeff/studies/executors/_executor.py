@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from etaeff.records import Trial, TrialResults
-from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.data._dataset import Dataset
 
 Stack = tuple[Trial, ...]
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from etaeff.errors import StudyError
 from etaeff.records import TrialResults
-from etaeff.studies.data._datasets import Dataset
+from etaeff.studies.data._dataset import Dataset
 from etaeff.studies.executors._executor import Stack
 
 THREADS: Final = 1

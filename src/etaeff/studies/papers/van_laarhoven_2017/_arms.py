@@ -12,6 +12,8 @@ from typing import Any, Final
 from etaeff.records import Trial
 from etaeff.studies._plan import Plan, combinations
 
+PAPER: Final = "van Laarhoven 2017"
+LESS: Final = (0.0, 1.0)  # of a ratio: the one is less than the other
 # (η, λ) of each optimiser: from too slow to too fast, λ = 0 and up to three decades above.
 GRIDS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
     "sgd": ((0.03, 0.1, 0.3, 1.0), (0.0, 1e-3, 1e-2, 3e-2, 1e-1)),
