@@ -450,6 +450,7 @@ def test_measured_symmetries_are_not_proved():
         "parameters": {f"h.{i}.w": {"group": "scale-invariant"} for i in range(3)},
         "symmetries": [{"exponents": {f"h.{i}.w": "1"}, "proved": False} for i in range(3)],
         "notes": ["The graph shows, and the measurement denies, `x`; it is left out.", "A note."],
+        "note_kinds": [{"kind": "denied", "names": ["x"]}, {"kind": "parts", "names": ["y"]}],
     }
     (failure,) = failures(values, ["unproved", "unproved"], [])
     assert failure.sentence == (

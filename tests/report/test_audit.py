@@ -176,7 +176,7 @@ def test_the_same_values_give_the_same_page(page):
 
 
 def test_bars_fill_the_width():
-    from etaeff._digest import digest
+    from etaeff.records.audits import digest
 
     placed = bars(digest(values()))
     assert placed[0][1] == 0

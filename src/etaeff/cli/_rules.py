@@ -5,22 +5,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from etaeff._digest import patterns
 from etaeff.errors import UnknownNameError, UsageError
+from etaeff.records.audits import DecayKind, notes_of, patterns
 
 DECAYED: Final = "decayed-invariant"
 INVARIANT: Final = "scale-invariant"
 UNPROVED: Final = "unproved"
 RULES: Final = (DECAYED, INVARIANT, UNPROVED)
 _SHOWN: Final = 8
-# How the audit's notes on what was not proved begin.
-_DOUBTS: Final = (
-    "No rule is known for",
-    "The graph shows, and the measurement denies",
-    "It could not be traced",
-    "It could not be measured",
-    "The log could not be compared",
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,9 @@ def failures(
     for glob in decayed:
         if not any(fnmatchcase(name, glob) for name in names):
             raise UsageError(f"`--decayed {glob}` fits no parameter of {values['model']}.")
-    invariant = tuple(n for n in names if values["parameters"][n]["group"] == "scale-invariant")
+    invariant = tuple(
+        n for n in names if values["parameters"][n]["group"] == DecayKind.SETS_LR.group
+    )
     found = []
     for rule in dict.fromkeys(rules):
         if rule == UNPROVED:
@@ -87,7 +81,7 @@ def failures(
 
 def _unproved(values: Mapping[str, Any]) -> list[Failure]:
     own = [s["exponents"] for s in values["symmetries"] if not s["proved"]]
-    sentences = [note for note in values["notes"] if note.startswith(_DOUBTS)]
+    sentences = [str(note) for note in notes_of(values) if note.kind.is_doubt]
     names = tuple(dict.fromkeys(name for exponents in own for name in exponents))
     if own:
         number = "1 symmetry is" if len(own) == 1 else f"{len(own)} symmetries are"

@@ -6,38 +6,38 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from etaeff._digest import Digest, Effect, digest, percent
 from etaeff.errors import DataError, import_extra
 from etaeff.records import write_atomically
+from etaeff.records.audits import DecayKind, Digest, Effect, SymmetryKind, digest, percent
 
 # What the words of an audit mean; one colour each.
 EFFECTS: Final = {
-    "sets the effective learning rate": (
+    DecayKind.SETS_LR: (
         "rate",
         "The outputs do not change with the scale of these, each alone or together with others. A "
         "penalty on them regularises nothing: it sets how far they turn in a step.",
     ),
-    "balances a product": (
+    DecayKind.BALANCES: (
         "balance",
         "What one factor of a product loses, another can make up for. Decay on both makes them "
         "even, and acts on the product.",
     ),
-    "regularises": (
+    DecayKind.REGULARISES: (
         "act",
         "The outputs change with the scale of these, and nothing makes up for it: decay does what "
         "it is known for.",
     ),
-    "does nothing (inert)": (
+    DecayKind.INERT: (
         "nothing",
         "These have no effect on the outputs. Without a gradient, decay takes them to zero, and "
         "nobody sees it.",
     ),
 }
 _KINDS: Final = {
-    "scale-invariant": "scaled in one direction, together, and the outputs stay",
-    "rescaling": "some up, others down, and the outputs stay",
-    "inert": "no effect at all",
-    "homogeneous": "the outputs scale with them, so that their direction stays",
+    SymmetryKind.SCALE_INVARIANT: "scaled in one direction, together, and the outputs stay",
+    SymmetryKind.RESCALING: "some up, others down, and the outputs stay",
+    SymmetryKind.INERT: "no effect at all",
+    SymmetryKind.HOMOGENEOUS: "the outputs scale with them, so that their direction stays",
 }
 
 

@@ -9,10 +9,11 @@ import torch
 import torch.utils._pytree as pytree
 from torch import nn
 
-from etaeff._words import named, ranges
+from etaeff._words import ranges
 from etaeff.errors import UsageError
+from etaeff.records.audits import Note, NoteKind, SymmetryKind
 from etaeff.symmetry._blocks import scale_invariant_blocks
-from etaeff.symmetry._effects import parameter_reports
+from etaeff.symmetry._effects import decay_effects
 from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
 from etaeff.symmetry._measurement._defects import measured_null_space
 from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
@@ -118,7 +119,7 @@ def _audit(
     with unchanged(model):
         torch.manual_seed(seed)
         model.train(training)
-        notes: list[str] = []
+        notes: list[Note] = []
         graph, run, tracer = _traced(model, args, kwargs, notes)
         evidence = Evidence(tensors, aliases, pytree.tree_leaves((args, kwargs)), graph)
         if measure:
@@ -127,9 +128,8 @@ def _audit(
                 evidence = _measured(evidence, run, checks, seed)
             except Exception as error:
                 refuse_if_it_fails(model, args, kwargs)
-                notes.append(
-                    f"It could not be measured on {described(args, kwargs)}: {told_in_line(error)}"
-                )
+                call = described(args, kwargs)
+                notes.append(NoteKind.NOT_MEASURED.note(call=call, error=told_in_line(error)))
         if graph is None and not evidence.drawn:
             raise UsageError(
                 f"Nothing can be said of {type(model).__name__}: it was neither traced nor "
@@ -148,7 +148,7 @@ def _audit(
     notes += _parts_noted(evidence.drawn, tensors, symmetries)
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
     complete = graph is not None and not flow.unknown
-    reports = parameter_reports(tensors, symmetries, blocks, ends, complete=complete)
+    reports = decay_effects(tensors, symmetries, blocks, ends, complete=complete)
     return Audit(
         type(model).__name__,
         tuple(symmetries),
@@ -172,7 +172,7 @@ def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed:
 
 
 def _traced(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[str]
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
 ) -> tuple[Graph | None, Callable[[bool], Run], str]:
     """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
     graph, failure = export(model, args, kwargs)
@@ -183,17 +183,11 @@ def _traced(
         try:
             reason = difference_elsewhere(model, args, kwargs, graph)
         except Exception as error:
-            notes.append(f"The log could not be compared with the model: {told_in_line(error)}")
+            notes.append(NoteKind.LOG_NOT_COMPARED.note(error=told_in_line(error)))
     if graph is not None and not reason:
-        notes.append(
-            f"torch.export cannot trace it ({failure}), so the operators were logged as they ran: "
-            "what is proved holds for the path through the model that these inputs took."
-        )
+        notes.append(NoteKind.LOGGED.note(failure=failure))
         return graph, _runner_of(graph), "dispatch log"
-    notes.append(
-        f"It could not be traced, so nothing is proved. torch.export: {failure} A log of the "
-        f"operators: {reason}"
-    )
+    notes.append(NoteKind.NOT_TRACED.note(failure=failure, reason=reason))
     return None, lambda own_epsilon: eager(model, args, kwargs), "none"
 
 
@@ -201,33 +195,30 @@ def _runner_of(graph: Graph) -> Callable[[bool], Run]:
     return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
 
 
-def _compared(evidence: Evidence, found: Sequence[Symmetry], rank: int) -> str:
+def _compared(evidence: Evidence, symmetries: Sequence[Symmetry], rank: int) -> Note:
     """What the samples alone say, beside the symmetries that were found."""
     space = measured_null_space(evidence.drawn)
-    text = f"The samples alone have a null space of dimension {len(space)}, and these symmetries "
+    facts: dict[str, Any] = {"dimension": len(space), "rank": rank}
     if len(space) <= rank:
-        return f"{text}{rank}: the proof missed none."
-    own = [s.exponents for s in found if s.kind != "homogeneous"]
+        return NoteKind.NONE_MISSED.note(**facts)
     names = list(evidence.tensors)
-    known = torch.tensor([[float(v.get(n, 0)) for n in names] for v in own], dtype=space.dtype)
-    others = space - space @ torch.linalg.pinv(known) @ known if own else space
+    vectors = [s.exponents for s in symmetries if s.kind is not SymmetryKind.HOMOGENEOUS]
+    known = torch.tensor([[float(v.get(n, 0)) for n in names] for v in vectors], dtype=space.dtype)
+    others = space - space @ torch.linalg.pinv(known) @ known if vectors else space
     _, sizes, rows = torch.linalg.svd(others, full_matrices=False)
     far = _FAR * rows[sizes > _OTHER] / rows[sizes > _OTHER].abs().amax(1, keepdim=True)
     both = torch.cat([far, -far]).tolist()
     powers = [dict(zip(names, row, strict=True)) for row in both]
     if any(evidence.moved(scaled_by(row)) > _SEEN for row in powers):
-        return (
-            f"{text}{rank}. But the outputs change along the others: a nonlinearity is flat or "
-            "straight near these weights, or a number leaves the graph. None is known to be missed."
-        )
-    return f"{text}{rank}: the proof missed {len(space) - rank}."
+        return NoteKind.NONE_KNOWN_MISSED.note(**facts)
+    return NoteKind.MISSED.note(**facts, missed=len(space) - rank)
 
 
 def _parts_noted(
-    drawn: Sequence[Sample], names: Iterable[str], found: Sequence[Symmetry]
-) -> list[str]:
-    """A sentence for tensors of which only some pieces are scale-invariant."""
-    whole = {next(iter(symmetry.exponents)) for symmetry in found if len(symmetry.exponents) == 1}
+    drawn: Sequence[Sample], names: Iterable[str], symmetries: Sequence[Symmetry]
+) -> list[Note]:
+    """A note on tensors of which only some pieces are scale-invariant."""
+    whole = {next(iter(s.exponents)) for s in symmetries if len(s.exponents) == 1}
     alike: dict[str, list[str]] = {}
     for name in names if drawn else ():
         parts = None if name in whole else invariant_parts(drawn, name)
@@ -235,8 +226,4 @@ def _parts_noted(
             axis, count, pieces = parts
             text = f"{len(pieces)} of {count} equal pieces along axis {axis} ({ranges(pieces)})"
             alike.setdefault(text, []).append(name)
-    return [
-        f"Measured: of {named(own)}, {text} are scale-invariant by themselves, and the others are "
-        "not. Split the tensor to treat them apart."
-        for text, own in alike.items()
-    ]
+    return [NoteKind.PARTS.note(tensors, parts=text) for text, tensors in alike.items()]

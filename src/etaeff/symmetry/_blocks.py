@@ -6,17 +6,19 @@ from typing import Any, Final
 import torch
 
 from etaeff.geometry import Block
+from etaeff.records.audits import Note, NoteKind, SymmetryKind
 from etaeff.symmetry._measurement._defects import ZERO
 from etaeff.symmetry._measurement._granularity import finest_block
 from etaeff.symmetry._measurement._replacing import scaled_by
 from etaeff.symmetry._symmetries import Evidence
 from etaeff.symmetry._symmetry import Symmetry
 
+_SCALINGS: Final = (SymmetryKind.SCALE_INVARIANT, SymmetryKind.RESCALING)
 _POWERS: Final = (-2, 3)  # of two, for the pieces of a block
 
 
 def scale_invariant_blocks(
-    found: Sequence[Symmetry], evidence: Evidence, notes: list[str]
+    found: Sequence[Symmetry], evidence: Evidence, notes: list[Note]
 ) -> tuple[Block, ...]:
     """A block for each scale-invariant symmetry of one power; no tensor is in two.
 
@@ -30,7 +32,7 @@ def scale_invariant_blocks(
     for symmetry in found:
         names = tuple(symmetry.exponents)
         one_power = len(set(symmetry.exponents.values())) == 1
-        if symmetry.kind != "scale-invariant" or not one_power or taken & set(names):
+        if not symmetry.is_scale_invariant or not one_power or taken & set(names):
             continue
         taken |= set(names)
         blocks.append(finest_block(evidence.drawn, names) if evidence.drawn else Block(names))
@@ -38,7 +40,7 @@ def scale_invariant_blocks(
 
 
 def _tried(
-    blocks: list[Block], found: Sequence[Symmetry], evidence: Evidence, notes: list[str]
+    blocks: list[Block], found: Sequence[Symmetry], evidence: Evidence, notes: list[Note]
 ) -> list[Block]:
     """The blocks whose pieces can be scaled by different powers of two; the others whole."""
     mixture = _mixture(found)
@@ -50,9 +52,7 @@ def _tried(
         return blocks
     moved = evidence.moved(scaled_by(mixture))
     if moved > ZERO:
-        notes.append(
-            f"Scaled by powers of two along all symmetries, the outputs moved by {moved:.1e}."
-        )
+        notes.append(NoteKind.MOVED.note(change=moved))
     return [
         block if evidence.moved(scaled_by(_powers(block, evidence))) <= ZERO else Block(block.names)
         for block in blocks
@@ -62,7 +62,7 @@ def _tried(
 def _mixture(found: Sequence[Symmetry]) -> dict[str, Any]:
     """Exponents along all symmetries at once, with signs that take turns."""
     total: dict[str, Any] = {}
-    for i, symmetry in enumerate(s for s in found if s.kind in ("scale-invariant", "rescaling")):
+    for i, symmetry in enumerate(s for s in found if s.kind in _SCALINGS):
         for name, value in symmetry.exponents.items():
             total[name] = total.get(name, 0) + (-1) ** i * int(value)
     return total

@@ -1,46 +1,51 @@
 """What weight decay does to each parameter, and why, in a sentence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
 
+from etaeff._words import named
 from etaeff.geometry import Block
+from etaeff.records.audits import DecayKind, SymmetryKind
 from etaeff.symmetry._symmetry import Symmetry
 
 _NORMALISERS: Final = ("Norm", "norm")
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """What decay does to a parameter.
+class DecayEffect:
+    """What weight decay does to a parameter.
 
     Attributes:
         name: As in `named_parameters`.
         shape: Its shape.
-        group: `"scale-invariant"`, `"inert"` or `"other"`.
-        effect: `"sets the effective learning rate"`, `"balances a product"`, `"regularises"` or
-            `"does nothing (inert)"`.
+        effect: Equal to `"sets the effective learning rate"`, `"balances a product"`,
+            `"regularises"` or `"does nothing (inert)"`.
         why: A sentence.
     """
 
     name: str
     shape: tuple[int, ...]
-    group: str
-    effect: str
+    effect: DecayKind
     why: str
 
+    @property
+    def group(self) -> str:
+        """Of an optimiser: `"scale-invariant"`, `"inert"` or `"other"`."""
+        return self.effect.group
 
-def parameter_reports(
+
+def decay_effects(
     tensors: Mapping[str, Tensor],
     symmetries: Sequence[Symmetry],
     blocks: Sequence[Block],
     ends: Mapping[str, Sequence[tuple[str, str]]],
     *,
     complete: bool,
-) -> dict[str, Parameter]:
-    """A report for each parameter, by name.
+) -> dict[str, DecayEffect]:
+    """What decay does to each parameter, by name.
 
     Args:
         tensors: The parameters.
@@ -49,45 +54,49 @@ def parameter_reports(
         ends: Path and class of the modules in which the scale of a parameter ends.
         complete: Whether the proof saw every operator, and so missed no symmetry.
     """
-    reports = {}
+    effects = {}
     block_of = {name: block for block in blocks for name in block.names}
     for name, tensor in tensors.items():
-        own = [s for s in symmetries if name in s.exponents and s.kind != "homogeneous"]
-        group, effect, why = _effect(name, own, block_of.get(name), ends)
-        if not own and not complete:
+        moving = [
+            s for s in symmetries if name in s.exponents and s.kind is not SymmetryKind.HOMOGENEOUS
+        ]
+        effect, why = _effect(name, moving, block_of.get(name), ends)
+        if not moving and not complete:
             why = "no scaling of it was found that leaves the outputs unchanged."
-        reports[name] = Parameter(name, tuple(tensor.shape), group, effect, why)
-    return reports
+        effects[name] = DecayEffect(name, tuple(tensor.shape), effect, why)
+    return effects
 
 
 def _effect(
     name: str,
-    own: Sequence[Symmetry],
+    moving: Sequence[Symmetry],
     block: Block | None,
     ends: Mapping[str, Sequence[tuple[str, str]]],
-) -> tuple[str, str, str]:
-    kinds = {s.kind for s in own}
-    if "inert" in kinds:
-        shown = all(s.proved for s in own if s.kind == "inert")
+) -> tuple[DecayKind, str]:
+    """What decay does to a parameter, by the symmetries that move it, and why."""
+    kinds = {s.kind for s in moving}
+    if SymmetryKind.INERT in kinds:
+        shown = all(s.proved for s in moving if s.kind is SymmetryKind.INERT)
         seen = "it has no effect on the outputs" if shown else "no effect of it was measured"
-        return "inert", "does nothing (inert)", f"{seen}."
-    if "scale-invariant" in kinds:
+        return DecayKind.INERT, f"{seen}."
+    if SymmetryKind.SCALE_INVARIANT in kinds:
         if block is not None and len(block.names) == 1:
             feeds = _fed(ends[name])
             why = f"it feeds {feeds}." if feeds else "the outputs do not change with its scale."
         else:
-            joint = next(s for s in own if s.kind == "scale-invariant")
+            joint = next(s for s in moving if s.is_scale_invariant)
             others = [n for n in joint.exponents if n != name]
-            why = f"the outputs do not change when it is scaled together with {_some(others)}"
+            why = f"the outputs do not change when it is scaled together with {named(others, 2)}"
             feeds = _fed([end for n in joint.exponents for end in ends[n]])
             why += f", before {feeds}." if feeds else "."
-        return "scale-invariant", "sets the effective learning rate", why
-    if "rescaling" in kinds:
-        shortest = min((s for s in own if s.kind == "rescaling"), key=lambda s: len(s.exponents))
+        return DecayKind.SETS_LR, why
+    if SymmetryKind.RESCALING in kinds:
+        rescalings = [s for s in moving if s.kind is SymmetryKind.RESCALING]
+        shortest = min(rescalings, key=lambda s: len(s.exponents))
         sign = shortest.exponents[name] > 0
         against = [n for n, v in shortest.exponents.items() if (v > 0) != sign]
-        return "other", "balances a product", f"its scale can move to {_some(against)}."
-    return "other", "regularises", "no scaling of it leaves the outputs unchanged."
+        return DecayKind.BALANCES, f"its scale can move to {named(against, 2)}."
+    return DecayKind.REGULARISES, "no scaling of it leaves the outputs unchanged."
 
 
 def _fed(absorbed: Sequence[tuple[str, str]]) -> str:
@@ -96,9 +105,3 @@ def _fed(absorbed: Sequence[tuple[str, str]]) -> str:
         if any(word in kind for word in _NORMALISERS):
             return f"{kind} `{path}`"
     return ""
-
-
-def _some(names: Iterable[str]) -> str:
-    given = list(names)
-    shown = ", ".join(f"`{name}`" for name in given[:2])
-    return shown + (f" and {len(given) - 2} more" if len(given) > 2 else "")

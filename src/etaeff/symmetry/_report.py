@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.symmetry._effects import Parameter
+from etaeff.records.audits import DecayKind, Note, SymmetryKind, notes_of
+from etaeff.symmetry._effects import DecayEffect
 from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._table import audit_line, audit_table
 
@@ -25,7 +26,8 @@ class Audit:
             those of single tensors.
         blocks: Blocks that are scale-invariant, each cut as finely as it is invariant.
         parameters: What decay does to each parameter, by name.
-        notes: Sentences: what could not be proved, what is missing, what was assumed.
+        notes: Sentences, each with its `kind`: what could not be proved, what is missing, what was
+            assumed.
         rank: Dimension of the symmetries, inert directions included, homogeneous ones not.
         tracer: What the proof stands on: `"torch.export"`, `"dispatch log"` (the operators that
             ran on these inputs), or `"none"`.
@@ -34,8 +36,8 @@ class Audit:
     model: str
     symmetries: tuple[Symmetry, ...]
     blocks: tuple[Block, ...]
-    parameters: Mapping[str, Parameter]
-    notes: tuple[str, ...]
+    parameters: Mapping[str, DecayEffect]
+    notes: tuple[Note, ...]
     rank: int
     tracer: str = "torch.export"
     _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
@@ -52,14 +54,14 @@ class Audit:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each parameter, by name."""
-        return {name: report.shape for name, report in self.parameters.items()}
+        return {name: decay.shape for name, decay in self.parameters.items()}
 
     def effect_of_decay(self, name: str) -> str:
         """What weight decay does to a parameter, and why, in a sentence."""
         if name not in self.parameters:
             raise UnknownNameError("parameter", name, self.parameters)
-        report = self.parameters[name]
-        return f"Decay {report.effect}: {report.why}"
+        decay = self.parameters[name]
+        return f"Decay {decay.effect}: {decay.why}"
 
     def param_groups(
         self,
@@ -84,7 +86,8 @@ class Audit:
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
         self._refuse_replaced(self._tensors)
-        inert = [n for s in self.symmetries if s.kind == "inert" and s.proved for n in s.exponents]
+        shown = [s for s in self.symmetries if s.kind is SymmetryKind.INERT and s.proved]
+        inert = [name for symmetry in shown for name in symmetry.exponents]
         groups = param_groups(
             self._tensors,
             self.blocks if mode is not None else (),
@@ -98,14 +101,16 @@ class Audit:
         )
         if mode is not None:
             return groups
-        own = {
-            id(self._tensors[n]) for n, r in self.parameters.items() if r.group == "scale-invariant"
+        invariant = {
+            id(self._tensors[name])
+            for name, decay in self.parameters.items()
+            if decay.effect is DecayKind.SETS_LR
         }
         free: dict[str, Any] = next(
             (group for group in groups if group["kind"] == "other"), {"params": []}
         )
-        first = [p for p in free["params"] if id(p) in own]
-        free["params"] = [p for p in free["params"] if id(p) not in own]
+        first = [p for p in free["params"] if id(p) in invariant]
+        free["params"] = [p for p in free["params"] if id(p) not in invariant]
         groups.insert(0, free | {"params": first, "kind": "scale-invariant"})
         return [group for group in groups if group["params"]]
 
@@ -130,7 +135,7 @@ class Audit:
             "tracer": self.tracer,
             "symmetries": [
                 {
-                    "kind": s.kind,
+                    "kind": s.kind.value,
                     "exponents": {name: str(value) for name, value in s.exponents.items()},
                     "degree": str(s.degree),
                     "proved": s.proved,
@@ -144,14 +149,15 @@ class Audit:
             ],
             "parameters": {
                 name: {
-                    "shape": list(report.shape),
-                    "group": report.group,
-                    "effect": report.effect,
-                    "why": report.why,
+                    "shape": list(decay.shape),
+                    "group": decay.group,
+                    "effect": decay.effect.value,
+                    "why": decay.why,
                 }
-                for name, report in self.parameters.items()
+                for name, decay in self.parameters.items()
             },
-            "notes": list(self.notes),
+            "notes": [str(note) for note in self.notes],
+            "note_kinds": [{"kind": n.kind.word, "names": list(n.names)} for n in self.notes],
         }
 
     @classmethod
@@ -175,7 +181,7 @@ class Audit:
             model=values["model"],
             symmetries=tuple(
                 Symmetry(
-                    kind=s["kind"],
+                    kind=SymmetryKind(s["kind"]),
                     exponents={name: Fraction(value) for name, value in s["exponents"].items()},
                     degree=Fraction(s["degree"]),
                     proved=s["proved"],
@@ -188,10 +194,10 @@ class Audit:
                 Block(tuple(b["names"]), axis=b["axis"], count=b["count"]) for b in values["blocks"]
             ),
             parameters={
-                name: Parameter(name, tuple(p["shape"]), p["group"], p["effect"], p["why"])
+                name: DecayEffect(name, tuple(p["shape"]), DecayKind(p["effect"]), p["why"])
                 for name, p in values["parameters"].items()
             },
-            notes=tuple(values["notes"]),
+            notes=notes_of(values),
             rank=values["rank"],
             tracer=values["tracer"],
         )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from etaeff._words import named
+from etaeff.records.audits import Note, NoteKind, SymmetryKind
 from etaeff.symmetry._measurement._defects import ZERO, defect, inert
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import change, redrawn, scaled_by
@@ -52,12 +52,12 @@ class Evidence:
         return change(self.run, self.tensors, self.aliases, self.inputs, other)
 
 
-def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetry], int, Flow]:
+def found_symmetries(evidence: Evidence, notes: list[Note]) -> tuple[list[Symmetry], int, Flow]:
     """The symmetries, their rank, and what propagation found.
 
     Args:
         evidence: What is known.
-        notes: Sentences are added to it.
+        notes: They are added to it.
     """
     names, drawn = list(evidence.tensors), evidence.drawn
     index = {name: i for i, name in enumerate(names)}
@@ -68,10 +68,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
         {n for n in numbers if {index[n]: Fraction(1)} in Span(proved)} if drawn else set()
     )
     if flow.unknown:
-        notes.append(
-            f"No rule is known for {named(flow.unknown)}: what feeds it was taken to have a "
-            "fixed scale, so symmetries that pass through it are not proved."
-        )
+        notes.append(NoteKind.NO_RULE.note(flow.unknown))
     without = _without_effect(evidence, shown_inert, notes) if drawn else shown_inert
     certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
@@ -84,12 +81,9 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
         if symmetry.defect is None or symmetry.defect <= ZERO:
             found.append(symmetry)
         else:
-            notes.append(
-                "The graph shows, and the measurement denies, that the outputs do not change with "
-                f"{named(symmetry.exponents)}; it is left out."
-            )
+            notes.append(NoteKind.DENIED.note(symmetry.exponents))
     found += [
-        Symmetry("inert", {name: Fraction(1)}, proved=name in shown_inert)
+        Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in shown_inert)
         for name in names
         if name in without
     ]
@@ -100,7 +94,7 @@ def found_symmetries(evidence: Evidence, notes: list[str]) -> tuple[list[Symmetr
         vector, degree = scaled
         exponents = {names[i]: v for i, v in vector.items() if names[i] not in without}
         if exponents:
-            found.append(Symmetry("homogeneous", exponents, degree=degree))
+            found.append(Symmetry(SymmetryKind.HOMOGENEOUS, exponents, degree=degree))
     return sorted(found, key=_order), rank, flow
 
 
@@ -117,7 +111,7 @@ def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vec
     return flow, null_space(rows, len(index)), shown
 
 
-def _without_effect(evidence: Evidence, shown: set[str], notes: list[str]) -> set[str]:
+def _without_effect(evidence: Evidence, shown: set[str], notes: list[Note]) -> set[str]:
     """Parameters that have no gradient, and that no output heeds when they are drawn anew.
 
     Where the graph does not show it, chance may have hidden them: an expert that nothing was routed
@@ -134,16 +128,11 @@ def _without_effect(evidence: Evidence, shown: set[str], notes: list[str]) -> se
     if still and evidence.moved(redrawn(still)) > _HEARD:
         heard = {name for name in still if evidence.moved(redrawn({name})) > _HEARD}
     if heard:
-        notes.append(
-            f"{named(sorted(heard))}: no gradient in any sample, and yet the outputs depend on "
-            "it, where a nonlinearity is flat or a value is rounded."
-        )
+        notes.append(NoteKind.WITHOUT_GRADIENT.note(sorted(heard)))
     doubtful = sorted(still - heard - shown)
     if doubtful:
-        notes.append(
-            f"Measured, and not proved: {named(doubtful)} without effect on these inputs, in "
-            f"{len(evidence.drawn) + _MORE} samples. What the inputs never reach looks the same."
-        )
+        count = len(evidence.drawn) + _MORE
+        notes.append(NoteKind.INERT_UNPROVED.note(doubtful, samples=count))
     return still - heard
 
 
@@ -155,7 +144,8 @@ def _symmetry(
     own_epsilon: Sequence[Sample],
 ) -> Symmetry:
     exponents = {names[i]: v for i, v in vector.items()}
-    kind = "scale-invariant" if len({v > 0 for v in vector.values()}) == 1 else "rescaling"
+    one_sign = len({v > 0 for v in vector.values()}) == 1
+    kind = SymmetryKind.SCALE_INVARIANT if one_sign else SymmetryKind.RESCALING
     if not drawn:
         return Symmetry(kind, exponents, proved=proved)
     numbers = {name: float(value) for name, value in exponents.items()}
@@ -164,7 +154,7 @@ def _symmetry(
 
 
 def _with_single(
-    vectors: list[Vector], evidence: Evidence, without: set[str], notes: list[str]
+    vectors: list[Vector], evidence: Evidence, without: set[str], notes: list[Note]
 ) -> list[Vector]:
     """Add tensors that the samples show invariant by themselves, where the proof does not."""
     missed = []
@@ -180,10 +170,9 @@ def _with_single(
         vectors = readable([*vectors, single], ())
         known = Span(vectors)
     if missed:
-        notes.append(f"Measured, and not proved: {named(missed)} scale-invariant.")
+        notes.append(NoteKind.INVARIANT_UNPROVED.note(missed))
     return vectors
 
 
 def _order(symmetry: Symmetry) -> tuple[int, int]:
-    kinds = ("scale-invariant", "rescaling", "inert", "homogeneous")
-    return kinds.index(symmetry.kind), len(symmetry.exponents)
+    return list(SymmetryKind).index(symmetry.kind), len(symmetry.exponents)

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from etaeff.records.audits import SymmetryKind
+
 
 @dataclass(frozen=True)
 class Symmetry:
     r"""One direction in which parameters can be scaled.
 
     Attributes:
-        kind: `"scale-invariant"` (all exponents of one sign), `"rescaling"` (mixed signs),
+        kind: Equal to `"scale-invariant"` (all exponents of one sign), `"rescaling"` (mixed signs),
             `"inert"` (one parameter, without any effect) or `"homogeneous"` (the outputs scale
             by `degree`).
         exponents: $s_p$ by parameter name: $\theta_p \to e^{t s_p}\theta_p$.
@@ -21,9 +23,14 @@ class Symmetry:
         own_defect: The same with the model's own ε.
     """
 
-    kind: str
+    kind: SymmetryKind
     exponents: Mapping[str, Fraction]
     degree: Fraction = Fraction(0)
     proved: bool = True
     defect: float | None = None
     own_defect: float | None = None
+
+    @property
+    def is_scale_invariant(self) -> bool:
+        """Whether all is scaled in one direction, and the outputs stay."""
+        return self.kind is SymmetryKind.SCALE_INVARIANT

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from etaeff._digest import Alike, Digest, Effect, digest, percent
+from etaeff.records.audits import Alike, Digest, Effect, digest, percent
 
 WIDTH: Final = 88  # characters of a line; only a longer name makes a longer one
 _HEAD: Final = ("kind", "number", "proved", "largest defect", "with the model's own ε")

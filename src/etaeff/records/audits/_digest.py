@@ -6,40 +6,18 @@ range where others do. It works on `Audit.to_dict()`, needs no torch, and drops 
 `members` does not hold.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Any, Final
 
-KINDS: Final = ("scale-invariant", "rescaling", "inert", "homogeneous")
-_EFFECTS: Final = (
-    "sets the effective learning rate",
-    "balances a product",
-    "regularises",
-    "does nothing (inert)",
-)
+from etaeff.records.audits._patterns import Pattern, merged, patterns, skeleton
+from etaeff.records.audits._words import DecayKind, SymmetryKind
+
+_EFFECTS: Final = list(DecayKind)
 _SHOWN: Final = 4  # patterns on each side of a symmetry
-_NUMBER: Final = re.compile(r"\d+")
 _POWERS: Final = str.maketrans("0123456789/-", "⁰¹²³⁴⁵⁶⁷⁸⁹ᐟ⁻")
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """Names that differ in their numbers alone: a glob, and how many it stands for."""
-
-    glob: str
-    count: int
-
-    def __str__(self) -> str:
-        """Such as `layers.*.up.weight (12)`."""
-        return self.glob if self.count == 1 else f"{self.glob} ({self.count})"
-
-    @property
-    def whole(self) -> str:
-        """The same with a space at which no line breaks."""
-        return str(self).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +42,7 @@ class Effect:
     """What decay does to some of the parameters.
 
     Attributes:
-        name: `Parameter.effect`.
+        name: `DecayEffect.effect`.
         count: Parameters.
         size: Entries of them.
         share: Of all entries of the model, from 0 to 1.
@@ -154,62 +132,8 @@ def digest(values: Mapping[str, Any]) -> Digest:
     )
 
 
-def merged(texts: Sequence[str]) -> str:
-    """Texts that differ in their numbers alone as one.
-
-    Numbers inside backticks, and those of a text without spaces, belong to names.
-
-    Examples:
-        >>> merged(["h.0.norm1.bias", "h.1.norm1.bias"])
-        'h.*.norm1.bias'
-        >>> merged(["`h.0` and 5 more", "`h.1` and 11 more"])
-        '`h.*` and 5 to 11 more'
-    """
-    first = texts[0]
-    found = [_NUMBER.findall(text) for text in texts]
-    pieces, end = [], 0
-    for i, match in enumerate(_NUMBER.finditer(first)):
-        pieces.append(first[end : match.start()])
-        own = sorted({numbers[i] for numbers in found}, key=int)
-        named = " " not in first or first[: match.start()].count("`") % 2
-        pieces.append(own[0] if len(own) == 1 else "*" if named else f"{own[0]} to {own[-1]}")
-        end = match.end()
-    return "".join((*pieces, first[end:]))
-
-
-def percent(share: float) -> str:
-    """A share as a percentage; never 0 or 100 % for what is only near to it.
-
-    Examples:
-        >>> percent(0.431), percent(1e-5), percent(0.99999), percent(1.0)
-        ('43.1 %', '< 0.1 %', '> 99.9 %', '100 %')
-    """
-    if share in (0.0, 1.0):
-        return f"{100 * share:.0f} %"
-    if share < 0.001:
-        return "< 0.1 %"
-    return "> 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
-
-
-def patterns(names: Iterable[str]) -> tuple[Pattern, ...]:
-    """Names by what they have in common, in the order of the first of each.
-
-    Examples:
-        >>> [str(p) for p in patterns(["h.0.up", "head", "h.1.up"])]
-        ['h.*.up (2)', 'head']
-    """
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(_skeleton(name), []).append(name)
-    return tuple(Pattern(merged(own), len(own)) for own in alike.values())
-
-
-def _skeleton(text: str) -> str:
-    return _NUMBER.sub("#", text)
-
-
 def _kinds(symmetries: Sequence[Mapping[str, Any]]) -> Iterable[Kind]:
-    for kind in KINDS:
+    for kind in SymmetryKind:
         own = [s for s in symmetries if s["kind"] == kind]
         if own:
             defects = [s["defect"] for s in own if s["defect"] is not None]
@@ -233,9 +157,9 @@ class _Unit:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        heads = sorted({_skeleton(name) for name in self.names})
+        heads = sorted({skeleton(name) for name in self.names})
         axis = self.cut.partition("axis ")[2]
-        return tuple(heads), _skeleton(self.cut), axis, _skeleton(self.why)
+        return tuple(heads), skeleton(self.cut), axis, skeleton(self.why)
 
 
 def _effects(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterable[Effect]:
@@ -310,14 +234,14 @@ def _joined(entries: Iterable[Entry]) -> list[Entry]:
 def _alike(symmetries: Sequence[Mapping[str, Any]]) -> Iterable[Alike]:
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for s in symmetries:
-        if len(s["exponents"]) > 1 or s["kind"] == "homogeneous":
-            sides = [frozenset(map(_skeleton, names)) for names, _ in _sides(s["exponents"])]
+        if len(s["exponents"]) > 1 or s["kind"] == SymmetryKind.HOMOGENEOUS:
+            sides = [frozenset(map(skeleton, names)) for names, _ in _sides(s["exponents"])]
             powers = tuple(power for _, power in _sides(s["exponents"]))
             key = s["kind"], s["proved"], s["degree"], tuple(sides), powers
             groups.setdefault(key, []).append(s)
     for (kind, proved, degree, _, _), own in groups.items():
         text = _scaled([s["exponents"] for s in own])
-        if kind == "homogeneous":
+        if kind == SymmetryKind.HOMOGENEOUS:
             text += f": the outputs scale with power {degree}"
         yield Alike(kind, len(own), proved, text, tuple(s["exponents"] for s in own))
 

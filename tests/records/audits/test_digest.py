@@ -1,6 +1,6 @@
 import pytest
 
-from etaeff._digest import digest, merged, patterns, percent
+from etaeff.records.audits import digest, merged, patterns, percent
 
 
 def parameter(effect="regularises", why="no scaling of it.", shape=(4, 3), group="other"):

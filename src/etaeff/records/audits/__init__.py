@@ -1,0 +1,24 @@
+"""Audits as data: their words, and what is alike in them told once. Loads no torch."""
+
+from etaeff.records.audits._digest import Alike, Digest, Effect, Entry, Kind, digest
+from etaeff.records.audits._notes import Note, NoteKind, notes_of
+from etaeff.records.audits._patterns import Pattern, merged, patterns, percent
+from etaeff.records.audits._words import DecayKind, SymmetryKind
+
+__all__ = [
+    "Alike",
+    "DecayKind",
+    "Digest",
+    "Effect",
+    "Entry",
+    "Kind",
+    "Note",
+    "NoteKind",
+    "Pattern",
+    "SymmetryKind",
+    "digest",
+    "merged",
+    "notes_of",
+    "patterns",
+    "percent",
+]

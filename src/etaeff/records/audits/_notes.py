@@ -1,0 +1,152 @@
+"""The notes of an audit: a kind for programs, a sentence for people."""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+from etaeff._words import named
+
+
+class NoteKind(Enum):
+    """What a note is about; the value is its sentence, with braces where the facts go."""
+
+    # What the graph is.
+    LOGGED = (
+        "torch.export cannot trace it ({failure}), so the operators were logged as they ran: what "
+        "is proved holds for the path through the model that these inputs took."
+    )
+    LOG_NOT_COMPARED = "The log could not be compared with the model: {error}"
+    NOT_TRACED = (
+        "It could not be traced, so nothing is proved. torch.export: {failure} A log of the "
+        "operators: {reason}"
+    )
+    NO_RULE = (
+        "No rule is known for {names}: what feeds it was taken to have a fixed scale, so "
+        "symmetries that pass through it are not proved."
+    )
+    # What was measured.
+    NOT_MEASURED = "It could not be measured on {call}: {error}"
+    DENIED = (
+        "The graph shows, and the measurement denies, that the outputs do not change with {names}; "
+        "it is left out."
+    )
+    WITHOUT_GRADIENT = (
+        "{names}: no gradient in any sample, and yet the outputs depend on it, where a "
+        "nonlinearity is flat or a value is rounded."
+    )
+    INERT_UNPROVED = (
+        "Measured, and not proved: {names} without effect on these inputs, in {samples} samples. "
+        "What the inputs never reach looks the same."
+    )
+    INVARIANT_UNPROVED = "Measured, and not proved: {names} scale-invariant."
+    MOVED = "Scaled by powers of two along all symmetries, the outputs moved by {change:.1e}."
+    PARTS = (
+        "Measured: of {names}, {parts} are scale-invariant by themselves, and the others are not. "
+        "Split the tensor to treat them apart."
+    )
+    # What samples alone say.
+    NONE_MISSED = (
+        "The samples alone have a null space of dimension {dimension}, and these symmetries "
+        "{rank}: the proof missed none."
+    )
+    NONE_KNOWN_MISSED = (
+        "The samples alone have a null space of dimension {dimension}, and these symmetries "
+        "{rank}. But the outputs change along the others: a nonlinearity is flat or straight near "
+        "these weights, or a number leaves the graph. None is known to be missed."
+    )
+    MISSED = (
+        "The samples alone have a null space of dimension {dimension}, and these symmetries "
+        "{rank}: the proof missed {missed}."
+    )
+    # Read from a file that says no kind.
+    UNCLASSIFIED = "{text}"
+
+    @property
+    def is_doubt(self) -> bool:
+        """Whether it says that something is not proved which might be."""
+        return self in _DOUBTS
+
+    @property
+    def word(self) -> str:
+        """The kind in a word, such as `"no_rule"`, for JSON."""
+        return self.name.lower()
+
+    def note(self, names: Iterable[str] = (), **facts: Any) -> "Note":
+        """The note of this kind on some parameters or operators.
+
+        Examples:
+            >>> NoteKind.INVARIANT_UNPROVED.note(["router.weight"])
+            'Measured, and not proved: `router.weight` scale-invariant.'
+        """
+        given = tuple(names)
+        return Note(self.value.format(names=named(given), **facts), self, given)
+
+
+_DOUBTS = frozenset(
+    {
+        NoteKind.LOG_NOT_COMPARED,
+        NoteKind.NOT_TRACED,
+        NoteKind.NO_RULE,
+        NoteKind.NOT_MEASURED,
+        NoteKind.DENIED,
+    }
+)
+
+
+class Note(str):
+    """A sentence of an audit that knows what it is about.
+
+    Examples:
+        >>> note = NoteKind.NO_RULE.note(["special_bessel_j0"])
+        >>> note.kind.is_doubt, note.names, note[:34]
+        (True, ('special_bessel_j0',), 'No rule is known for `special_bess')
+    """
+
+    __slots__ = ("_kind", "_names")
+
+    _kind: NoteKind
+    _names: tuple[str, ...]
+
+    def __new__(
+        cls, text: str, kind: NoteKind = NoteKind.UNCLASSIFIED, names: Iterable[str] = ()
+    ) -> "Note":
+        """The sentence `text` of a kind."""
+        note = super().__new__(cls, text)
+        note._kind, note._names = kind, tuple(names)
+        return note
+
+    @property
+    def kind(self) -> NoteKind:
+        """What it is about."""
+        return self._kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters, or the operators, that it names; all of them."""
+        return self._names
+
+    def __getnewargs__(self) -> tuple[str, NoteKind, tuple[str, ...]]:  # type: ignore[override]
+        """What makes a copy."""
+        return str(self), self._kind, self._names
+
+
+def notes_of(values: Mapping[str, Any]) -> tuple[Note, ...]:
+    """The notes in what `Audit.to_dict` returned.
+
+    Those of a file that was written before notes had kinds are unclassified.
+
+    Raises:
+        ValueError: If a kind is not known, or there is not one for each sentence.
+    """
+    sentences = values["notes"]
+    details = values.get("note_kinds")
+    if details is None:
+        return tuple(Note(text) for text in sentences)
+    kinds = {kind.word: kind for kind in NoteKind}
+    unknown = sorted({detail["kind"] for detail in details} - set(kinds))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no kind of note")
+    return tuple(
+        Note(text, kinds[detail["kind"]], detail["names"])
+        for text, detail in zip(sentences, details, strict=True)
+    )

@@ -1,0 +1,27 @@
+"""The words of an audit: what symmetries there are, and what decay does to a parameter."""
+
+from enum import StrEnum
+
+
+class SymmetryKind(StrEnum):
+    """What happens to the outputs if parameters are scaled along a symmetry."""
+
+    SCALE_INVARIANT = "scale-invariant"  # nothing, and all exponents have one sign
+    RESCALING = "rescaling"  # nothing, as some are scaled up and others down
+    INERT = "inert"  # nothing, whatever the one parameter is
+    HOMOGENEOUS = "homogeneous"  # they are scaled too, so that their direction stays
+
+
+class DecayKind(StrEnum):
+    """What weight decay does to a parameter; "Decay …" is a sentence."""
+
+    SETS_LR = "sets the effective learning rate"
+    BALANCES = "balances a product"
+    REGULARISES = "regularises"
+    INERT = "does nothing (inert)"
+
+    @property
+    def group(self) -> str:
+        """The group of an optimiser in which such parameters belong together."""
+        groups = {DecayKind.SETS_LR: "scale-invariant", DecayKind.INERT: "inert"}
+        return groups.get(self, "other")
