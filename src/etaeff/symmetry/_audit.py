@@ -6,7 +6,6 @@ from typing import Any
 from weakref import ref
 
 import torch
-import torch.utils._pytree as pytree
 from torch import nn
 
 from etaeff._words import ranges
@@ -28,6 +27,7 @@ from etaeff.symmetry._tracing._export import export, refuse_if_it_fails
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._log import dispatch_log
 from etaeff.symmetry._tracing._restore import unchanged
+from etaeff.symmetry._tracing._torch import leaves
 from etaeff.symmetry._words import described, told_in_line
 
 _FAR = 10  # powers of two
@@ -121,7 +121,7 @@ def _audit(
         model.train(training)
         notes: list[Note] = []
         graph, run, tracer = _traced(model, args, kwargs, notes)
-        evidence = Evidence(tensors, aliases, pytree.tree_leaves((args, kwargs)), graph)
+        evidence = Evidence(tensors, aliases, leaves((args, kwargs)), graph)
         if measure:
             checks = len(tensors) + _CHECKS if discover else _CHECKS
             try:

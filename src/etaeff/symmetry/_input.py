@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from etaeff.errors import UsageError
+from etaeff.symmetry._tracing._torch import WRAPPED_UNDER, is_flattened
 from etaeff.symmetry._tracing._values import copied
 
 
@@ -48,10 +49,8 @@ def checked_arguments(args: object, kwargs: object) -> tuple[tuple[Any, ...], di
 
 def _inner(module: nn.Module) -> str:
     """Where a wrapper keeps its module; nothing for what is no wrapper."""
-    classes = _classes(module)
-    if "OptimizedModule" in classes:
-        return "_orig_mod"
-    return "module" if classes & {"DistributedDataParallel", "DataParallel"} else ""
+    kinds = _classes(module)
+    return next((name for kind, name in WRAPPED_UNDER.items() if kind in kinds), "")
 
 
 def _classes(module: nn.Module) -> set[str]:
@@ -120,7 +119,7 @@ def _check(name: str, parameter: Tensor) -> None:
             f"Parameter {name!r} of a lazy module has no shape yet. Run the model once on a batch, "
             "then audit it."
         )
-    if getattr(parameter, "_is_flat_param", False):
+    if is_flattened(parameter):
         raise UsageError(
             f"Parameter {name!r} is a flattened shard, which has no channels. Audit the model "
             "before it is sharded."

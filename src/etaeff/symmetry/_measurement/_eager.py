@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from etaeff.symmetry._measurement._float64 import TINY, Run, real, runner, scaled
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._torch import is_dropout, leaves, taken_apart
 from etaeff.symmetry._tracing._values import copied, tensors_in
 
 _NEARBY: Final = 1 + 1e-3
@@ -38,15 +38,15 @@ def eager(
             alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
             if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
                 setattr(module, name, TINY)
-        if isinstance(module, nn.modules.dropout._DropoutNd):
+        if is_dropout(module):
             module.p = 0.0
-    _, shape = pytree.tree_flatten((tuple(args), dict(kwargs)))
+    _, put_together = taken_apart((tuple(args), dict(kwargs)))
 
     def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
         whole = [
             v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in inputs
         ]
-        positional, named = pytree.tree_unflatten(copied(whole), shape)
+        positional, named = put_together(copied(whole))
         made = {name: weight.make() for name, weight in parameters.items()}
         found = torch.func.functional_call(own, made, positional, named)
         return real(tensors_in(found))
@@ -61,7 +61,7 @@ def difference_elsewhere(
 
     It does not if the log missed a number, which the model took out of a tensor by way of NumPy.
     """
-    inputs = pytree.tree_leaves((tuple(args), dict(kwargs)))
+    inputs = leaves((tuple(args), dict(kwargs)))
     gaps = []
     runs = (eager(model, args, kwargs, own_epsilon=True), runner(graph, own_epsilon=True))
     with torch.no_grad():

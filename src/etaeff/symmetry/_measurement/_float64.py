@@ -13,6 +13,7 @@ from etaeff.symmetry._operators._operator import Chance, Operator
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, written_by
+from etaeff.symmetry._tracing._torch import argument_names, beside, is_operator, overload_name
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
 _WIDER: Final = {
@@ -47,7 +48,7 @@ class Float64(fx.Interpreter):
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """One operator, with its ε and types replaced."""
-        if not isinstance(target, torch._ops.OpOverload):
+        if not is_operator(target):
             return self._of_higher_order(target, args, kwargs)
         name = str(target).split(".")[1]
         row = operator_of(name)
@@ -55,9 +56,9 @@ class Float64(fx.Interpreter):
             return args[0]  # derivatives are those of the function, whatever is trained
         if row.chance is Chance.DROPS_AND_RETURNS_MASK:
             return args[0], torch.ones_like(args[0])
-        if row.chance is Chance.COIN and target._overloadname in ("p", "float"):
+        if row.chance is Chance.COIN and overload_name(target) in ("p", "float"):
             return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
-        schema = [argument.name for argument in target._schema.arguments]
+        schema = argument_names(target)
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
         changed = {key: self._replaced(row, name, key, value) for key, value in given.items()}
         for key in {"dropout_p", "dropout"} & changed.keys():  # of attention, of an LSTM
@@ -67,7 +68,7 @@ class Float64(fx.Interpreter):
         if row.epsilon == "eps" and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._epsilon_of_type() if self.own_epsilon else TINY
         positional = [changed.pop(key) for key in schema[: len(args)]]
-        result = self._written(target, name, positional, changed)
+        result = self._written(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
             result.fill_(_KEEPS)
         return fx.node.map_aggregate(result, _wide)
@@ -83,7 +84,7 @@ class Float64(fx.Interpreter):
             return inner.run(*args[args.index(graphs[0]) + 1 :])  # `no_grad` or not
         return super().call_function(target, args, kwargs)
 
-    def _written(self, target: Any, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    def _written(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The result of an operator, beside what it would write into if nobody reads that.
 
         Where a model asks for no gradients, as in a power iteration, it may write over what our
@@ -94,8 +95,7 @@ class Float64(fx.Interpreter):
             found = target.overloadpacket(*args, **kwargs)
             return found if self._read_by_result() else into.copy_(found)
         if is_in_place(self._node) and self._read_by_result():
-            beside = getattr(torch.ops.aten, name[:-1], None)
-            target = getattr(beside, target._overloadname, target)
+            target = beside(target)
         return target(*args, **kwargs)
 
     def run_node(self, n: fx.Node) -> Any:

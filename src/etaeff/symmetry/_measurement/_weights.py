@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
+
+from etaeff.symmetry._tracing._torch import Storage, address_of, version_of
 
 _SHAKE: Final = 0.3  # of a tensor's own size
 _NEAR_ZERO: Final = 1e-3
@@ -56,7 +57,7 @@ class Weights:
         self._starts = dict(zip(parameters, starts, strict=True))
         self._noise = {name: _SHAKE * _size(p) for name, p in self._parameters.items()}
         self._handle = torch.zeros((), requires_grad=True)
-        self._alive: dict[int, tuple[StorageWeakRef, str]] = {}
+        self._alive: dict[int, tuple[Storage, str]] = {}
         self._sums = {name: _zeros(p) for name, p in parameters.items()}
 
     def lazy(self, name: str) -> Lazy:
@@ -82,8 +83,8 @@ class Weights:
     def read(self, name: str) -> Tensor:
         """The weight for an operator; it is known again when autograd keeps it."""
         found = self.value(name)
-        storage = StorageWeakRef(found.untyped_storage())
-        self._alive[storage.cdata] = storage, name
+        memory = Storage(found)
+        self._alive[memory.address] = memory, name
         return found
 
     def hear(self, name: str, gradient: Tensor) -> None:
@@ -110,16 +111,16 @@ class Weights:
 
     def pack(self, tensor: Tensor) -> Any:
         """What is kept of a tensor for the backward pass."""
-        storage, name = self._alive.get(tensor.untyped_storage()._cdata, (None, ""))
-        if storage is None or storage.expired():
-            return tensor, tensor._version
+        memory, name = self._alive.get(address_of(tensor), (None, ""))
+        if memory is None or memory.is_gone:
+            return tensor, version_of(tensor)
         return _Kept(name, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
 
     def unpack(self, kept: Any) -> Tensor:
         """The tensor again."""
         if not isinstance(kept, _Kept):
             tensor, version = kept
-            if tensor._version != version:  # with hooks, autograd does not look
+            if version_of(tensor) != version:  # with hooks, autograd does not look
                 raise RuntimeError("a value that the backward pass needs was written to in place")
             return tensor  # type: ignore[no-any-return]
         return self.value(kept.name).as_strided(kept.shape, kept.stride, kept.offset)
@@ -150,7 +151,7 @@ class _Read(torch.autograd.Function):
 
 
 def _buffer(entries: int) -> Tensor:
-    """Memory that goes back at once when it is free; an allocator would keep what is large."""
+    """Storage that goes back at once when it is free; an allocator would keep what is large."""
     if entries < _LARGE:
         return torch.empty(entries, dtype=torch.float64)
     return torch.frombuffer(mmap(-1, 8 * entries), dtype=torch.float64)

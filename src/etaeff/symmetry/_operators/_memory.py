@@ -7,13 +7,14 @@ from torch import fx
 from etaeff.symmetry._operators._operator import Memory
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._nodes import is_in_place, name_of
+from etaeff.symmetry._tracing._torch import schema_of
 
 
 def shares_memory(node: fx.Node) -> fx.Node | None:
     """The node in whose memory the result lies, or may lie: that of a view, say."""
     if node.target is operator.getitem:
         return node.args[0] if isinstance(node.args[0], fx.Node) else None
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     if schema is None or not node.args:
         return None
     if any(result.alias_info for result in schema.returns):

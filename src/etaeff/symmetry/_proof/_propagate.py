@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._operators._call import Call, NoRuleError, Value, flat
@@ -18,6 +17,7 @@ from etaeff.symmetry._operators._operator import Operator
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
+from etaeff.symmetry._tracing._torch import argument_names, is_operator
 
 
 @dataclass
@@ -100,14 +100,11 @@ class _Interpreter:
         target: Any = node.target
         if target is operator.getitem:
             return args[0][args[1]] if isinstance(args[0], list | tuple) else args[0]
-        if not isinstance(target, torch._ops.OpOverload):
+        if not is_operator(target):
             if str(target) in WRAPPERS:
                 return self._wrapped(node, args)
             return self._python(node, [*args, *kwargs.values()])
-        arguments = {
-            schema.name: value
-            for schema, value in zip(target._schema.arguments, args, strict=False)
-        } | dict(kwargs)
+        arguments = dict(zip(argument_names(target), args, strict=False)) | dict(kwargs)
         name = name_of(node)
         degree = self._degree(name, arguments, node)
         written = written_by(node)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._tracing._nodes import is_in_place
+from etaeff.symmetry._tracing._torch import is_of_a_transform
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,6 @@ class Graph:
         )
 
 
-def _is_of_a_transform(constant: object) -> bool:
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    return isinstance(constant, Tensor) and (wrapped(constant) or constant.grad_fn is not None)
-
-
 def of_program(program: torch.export.ExportedProgram) -> Graph:
     """The graph of an exported program, which is used up; new values of buffers are left out.
 
@@ -43,7 +39,7 @@ def of_program(program: torch.export.ExportedProgram) -> Graph:
         ValueError: If a transform of `torch.func` left values in it that were made of weights.
     """
     signature = program.graph_signature
-    if any(map(_is_of_a_transform, program.constants.values())):
+    if any(map(is_of_a_transform, program.constants.values())):
         raise ValueError("a transform of torch.func hides what its values are made of.")
     stored = {**program.constants, **program.state_dict}
     kept = {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}

@@ -5,13 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.fx.traceback as metadata
-import torch.utils._pytree as pytree
 from torch import nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from etaeff.symmetry._tracing._export import ELSEWHERE, quiet
 from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._torch import logged, taken_apart, tell_modules
 from etaeff.symmetry._tracing._values import copied, tensors_in
 from etaeff.symmetry._words import told_in_line
 
@@ -23,32 +21,31 @@ def dispatch_log(
 
     It holds for the path that they took through the model.
     """
-    values, shape = pytree.tree_flatten(copied((tuple(args), dict(kwargs))))
+    values, put_together = taken_apart(copied((tuple(args), dict(kwargs))))
     parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
     buffers = {name: b.detach().clone() for name, b in model.named_buffers()}
 
     def forward(*flat: Any) -> list[Any]:
         given = iter(flat)
         state = {name: next(given) for name in (*parameters, *buffers)}
-        positional, named = pytree.tree_unflatten(list(given), shape)
+        positional, named = put_together(list(given))
         found = torch.func.functional_call(model, state, positional, named)
         return tensors_in(found)
 
-    with quiet(), metadata.preserve_node_meta(), _named_in_metadata(model):
+    with quiet(), _named_in_metadata(model):
         try:
-            module = make_fx(forward, pre_dispatch=True, _error_on_data_dependent_ops=False)(
-                *parameters.values(), *(b.clone() for b in buffers.values()), *values
-            )
+            copies = (b.clone() for b in buffers.values())
+            module = logged(forward, [*parameters.values(), *copies, *values])
         except ELSEWHERE:
             raise
         except Exception as error:
             return None, told_in_line(error)
-    places = [node.name for node in module.graph.nodes if node.op == "placeholder"]
+    placeholders = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     split = len(parameters)
     return Graph(
         module,
-        dict(zip(places, parameters, strict=False)),
-        dict(zip(places[split:], buffers.values(), strict=False)),
+        dict(zip(placeholders, parameters, strict=False)),
+        dict(zip(placeholders[split:], buffers.values(), strict=False)),
     ), ""
 
 
@@ -58,16 +55,13 @@ def _named_in_metadata(model: nn.Module) -> Iterator[None]:
     stack: list[tuple[str, str]] = []
     paths = {module: path for path, module in model.named_modules()}
 
-    def tell() -> None:
-        metadata.current_meta["nn_module_stack"] = {path: (path, kind) for path, kind in stack}
-
     def entered(module: nn.Module, _: Any) -> None:
         stack.append((paths.get(module, ""), type(module).__name__))
-        tell()
+        tell_modules(stack)
 
     def left(_module: nn.Module, _args: Any, _found: Any) -> None:
         stack.pop()
-        tell()
+        tell_modules(stack)
 
     hooks = nn.modules.module
     handles = [

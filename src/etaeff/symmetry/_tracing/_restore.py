@@ -11,13 +11,17 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from etaeff.symmetry._tracing._torch import buffers_of
+
 
 @contextlib.contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
     """Put back modes, buffers, gradients and random states afterwards, also on errors."""
     attributes = [_attributes(module) for module in model.modules()]
     data = {p: p.data for p in model.parameters()}
-    held = [(module, name, b) for module in model.modules() for name, b in module._buffers.items()]
+    held = [
+        (module, name, b) for module in model.modules() for name, b in buffers_of(module).items()
+    ]
     values = [None if b is None or b.is_meta else b.detach().clone() for _, _, b in held]
     chance = random.getstate()
     numpy = sys.modules.get("numpy")
@@ -31,7 +35,7 @@ def unchanged(model: nn.Module) -> Iterator[None]:
         for put_back in attributes:
             put_back()
         for (module, name, buffer), value in zip(held, values, strict=True):
-            module._buffers[name] = buffer  # a forward pass may have put another in its place
+            buffers_of(module)[name] = buffer  # a forward pass may have put another in its place
             if buffer is not None and value is not None:
                 _put_back(buffer, value)
         random.setstate(chance)

@@ -3,19 +3,20 @@
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-import torch.utils._pytree as pytree
 from torch import Tensor
+
+from etaeff.symmetry._tracing._torch import leaves, mapped
 
 
 def copied(values: Any) -> Any:
     """Arguments for one run: a model may write into them, or send gradients to them."""
-    return pytree.tree_map(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
+    return mapped(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
 
 
 def tensors_in(found: Any) -> list[Tensor]:
     """All tensors of what a model returned, those in dataclasses too."""
     tensors = []
-    for leaf in pytree.tree_leaves(found):
+    for leaf in leaves(found):
         if isinstance(leaf, Tensor):
             tensors.append(leaf)
         elif is_dataclass(leaf) and not isinstance(leaf, type):
