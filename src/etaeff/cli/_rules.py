@@ -64,32 +64,38 @@ def failures(
     invariant = tuple(
         n for n in names if values["parameters"][n]["group"] == DecayKind.SETS_LR.group
     )
-    found = []
+    broken = []
     for rule in dict.fromkeys(rules):
         if rule == UNPROVED:
-            found += _unproved(values)
+            broken += _unproved(values)
             continue
-        own = invariant
+        refused = invariant
         if rule == DECAYED:
-            own = tuple(n for n in own if any(fnmatchcase(n, glob) for glob in decayed))
-        if own:
-            number = "1 parameter is" if len(own) == 1 else f"{len(own)} parameters are"
+            refused = tuple(n for n in refused if any(fnmatchcase(n, glob) for glob in decayed))
+        if refused:
+            number = "1 parameter is" if len(refused) == 1 else f"{len(refused)} parameters are"
             also = " and decayed" if rule == DECAYED else ""
-            found.append(Failure(rule, f"{number} scale-invariant{also}: {_listed(own)}.", own))
-    return found
+            broken.append(
+                Failure(
+                    rule,
+                    f"{number} scale-invariant{also}: {_listed(refused)}.",
+                    refused,
+                )
+            )
+    return broken
 
 
 def _unproved(values: Mapping[str, Any]) -> list[Failure]:
-    own = [s["exponents"] for s in values["symmetries"] if not s["proved"]]
+    unproved = [s["exponents"] for s in values["symmetries"] if not s["proved"]]
     sentences = [str(note) for note in notes_of(values) if note.kind.is_doubt]
-    names = tuple(dict.fromkeys(name for exponents in own for name in exponents))
-    if own:
-        number = "1 symmetry is" if len(own) == 1 else f"{len(own)} symmetries are"
+    names = tuple(dict.fromkeys(name for exponents in unproved for name in exponents))
+    if unproved:
+        number = "1 symmetry is" if len(unproved) == 1 else f"{len(unproved)} symmetries are"
         sentences.insert(0, f"{number} measured and not proved: {_listed(names)}.")
     return [Failure(UNPROVED, " ".join(sentences), names)] if sentences else []
 
 
 def _listed(names: Sequence[str]) -> str:
-    found = patterns(names)
-    more = f" and {len(found) - _SHOWN} more patterns" if len(found) > _SHOWN else ""
-    return ", ".join(map(str, found[:_SHOWN])) + more
+    alike = patterns(names)
+    more = f" and {len(alike) - _SHOWN} more patterns" if len(alike) > _SHOWN else ""
+    return ", ".join(map(str, alike[:_SHOWN])) + more

@@ -62,7 +62,7 @@ def write_audit(path: Path, values: Mapping[str, Any]) -> Path:
     """
     jinja2 = import_extra("jinja2", "report")
     try:
-        found = digest(values)
+        summary = digest(values)
     except KeyError as error:
         raise DataError(f"These are not the values of an audit: {error} is missing.") from None
     environment = jinja2.Environment(
@@ -77,11 +77,11 @@ def write_audit(path: Path, values: Mapping[str, Any]) -> Path:
         "size": lambda number: f"{number:,}",
     }
     text = environment.from_string(_file("_audit.html.j2")).render(
-        audit=found,
+        audit=summary,
         values=values,
         effects=EFFECTS,
         kinds=_KINDS,
-        bars=bars(found),
+        bars=bars(summary),
         style=markup.Markup(_file("_page.css") + _file("_audit.css")),
     )
     write_atomically(Path(path), text)
@@ -103,10 +103,10 @@ def breakable(name: str) -> str:
     return name.replace(".", ".<wbr>")
 
 
-def bars(found: Digest) -> list[tuple[Effect, float, float]]:
+def bars(summary: Digest) -> list[tuple[Effect, float, float]]:
     """Start and width of each effect's part of a bar that is 100 wide."""
     start, placed = 0.0, []
-    for effect in found.effects:
+    for effect in summary.effects:
         width = 100 * effect.share
         placed.append((effect, round(start, 3), round(width, 3)))
         start += width

@@ -1,39 +1,29 @@
 """The audit: every scaling symmetry of a model, proved on its graph and measured."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from weakref import ref
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from etaeff._words import ranges
 from etaeff.errors import UsageError
-from etaeff.records.audits import Note, NoteKind, SymmetryKind
+from etaeff.geometry import Block
+from etaeff.records.audits import Note
 from etaeff.symmetry._blocks import scale_invariant_blocks
-from etaeff.symmetry._effects import decay_effects
+from etaeff.symmetry._discovery import comparison, notes_on_parts
+from etaeff.symmetry._effects import DecayEffect, decay_effects
+from etaeff.symmetry._evidence import Evidence, gathered
 from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
-from etaeff.symmetry._measurement._defects import measured_null_space
-from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
-from etaeff.symmetry._measurement._float64 import Run, runner
-from etaeff.symmetry._measurement._granularity import invariant_parts
-from etaeff.symmetry._measurement._replacing import scaled_by
-from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._proof._propagate import Flow
 from etaeff.symmetry._report import Audit
-from etaeff.symmetry._symmetries import Evidence, found_symmetries
+from etaeff.symmetry._symmetries import symmetries_of
 from etaeff.symmetry._symmetry import Symmetry
-from etaeff.symmetry._tracing._export import export, refuse_if_it_fails
-from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._log import dispatch_log
 from etaeff.symmetry._tracing._restore import unchanged
 from etaeff.symmetry._tracing._torch import leaves
-from etaeff.symmetry._words import described, told_in_line
+from etaeff.symmetry._words import described
 
-_FAR = 10  # powers of two
-_OTHER = 1e-3  # of a direction; the rest is rounding
-_SEEN = 1e-6  # of the outputs; a direction from samples is not exact
-_CHECKS = 2  # backward passes of the measurement, beside one with the model's own ε
+_CHECKS: Final = 2  # backward passes of the measurement, beside one with the model's own ε
 
 
 def audit(
@@ -102,9 +92,46 @@ def _audit(
     training: bool,
     seed: int,
 ) -> Audit:
+    """The audit, where gradients are on."""
     model = checked_model(model)
     args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
-    tensors, aliases = parameters_by_name(model)
+    evidence = Evidence(*parameters_by_name(model), leaves((args, kwargs)))
+    checks = _checks(evidence.tensors, measure, discover)
+    with unchanged(model):
+        torch.manual_seed(seed)
+        model.train(training)
+        notes: list[Note] = []
+        evidence = gathered(evidence, model, args, kwargs, checks=checks, seed=seed, notes=notes)
+        symmetries, rank, flow = symmetries_of(evidence, notes)
+        if evidence.drawn and discover:
+            notes.append(comparison(evidence, symmetries, rank))
+        if evidence.graph is not None and not flow.outputs:
+            raise UsageError(
+                f"{type(model).__name__} returns no real or complex tensor on "
+                f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
+                "needs outputs, such as logits or a loss."
+            )
+        blocks = scale_invariant_blocks(symmetries, evidence, notes)
+    notes += notes_on_parts(evidence.drawn, evidence.tensors, symmetries)
+    return Audit(
+        type(model).__name__,
+        tuple(symmetries),
+        blocks,
+        _effects(evidence, flow, symmetries, blocks),
+        tuple(notes),
+        rank,
+        evidence.tracer,
+        ref(model),
+        dict(evidence.tensors),
+    )
+
+
+def _checks(tensors: Mapping[str, Tensor], measure: bool | None, discover: bool) -> int:
+    """How many backward passes were asked for; 0 for a proof alone.
+
+    Raises:
+        UsageError: If numbers are asked for where there are none.
+    """
     on_meta = next((name for name, p in tensors.items() if p.is_meta), None)
     if measure and on_meta is not None:
         raise UsageError(
@@ -116,114 +143,14 @@ def _audit(
         raise UsageError(
             "`discover` finds symmetries by measuring. Leave it out for a proof alone."
         )
-    with unchanged(model):
-        torch.manual_seed(seed)
-        model.train(training)
-        notes: list[Note] = []
-        graph, run, tracer = _traced(model, args, kwargs, notes)
-        evidence = Evidence(tensors, aliases, leaves((args, kwargs)), graph)
-        if measure:
-            checks = len(tensors) + _CHECKS if discover else _CHECKS
-            try:
-                evidence = _measured(evidence, run, checks, seed)
-            except Exception as error:
-                refuse_if_it_fails(model, args, kwargs)
-                call = described(args, kwargs)
-                notes.append(NoteKind.NOT_MEASURED.note(call=call, error=told_in_line(error)))
-        if graph is None and not evidence.drawn:
-            raise UsageError(
-                f"Nothing can be said of {type(model).__name__}: it was neither traced nor "
-                "measured. " + " ".join(notes)
-            )
-        symmetries, rank, flow = found_symmetries(evidence, notes)
-        if evidence.drawn and discover:
-            notes.append(_compared(evidence, symmetries, rank))
-        if graph is not None and not flow.outputs:
-            raise UsageError(
-                f"{type(model).__name__} returns no real or complex tensor on "
-                f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
-                "needs outputs, such as logits or a loss."
-            )
-        blocks = scale_invariant_blocks(symmetries, evidence, notes)
-    notes += _parts_noted(evidence.drawn, tensors, symmetries)
+    return (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
+
+
+def _effects(
+    evidence: Evidence, flow: Flow, symmetries: Sequence[Symmetry], blocks: Sequence[Block]
+) -> dict[str, DecayEffect]:
+    """What decay does to each parameter, by name."""
+    tensors = evidence.tensors
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
-    complete = graph is not None and not flow.unknown
-    reports = decay_effects(tensors, symmetries, blocks, ends, complete=complete)
-    return Audit(
-        type(model).__name__,
-        tuple(symmetries),
-        blocks,
-        reports,
-        tuple(notes),
-        rank,
-        tracer,
-        ref(model),
-        dict(tensors),
-    )
-
-
-def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed: int) -> Evidence:
-    """The evidence with samples, those with the model's own ε where a graph has it."""
-    given = evidence.tensors, evidence.aliases, evidence.inputs
-    ideal = run(False)
-    drawn = samples(ideal, *given, count=checks, seed=seed)
-    own = samples(run(True), *given, count=1, seed=seed) if evidence.graph is not None else []
-    return replace(evidence, run=ideal, drawn=drawn, own_epsilon=own)
-
-
-def _traced(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
-) -> tuple[Graph | None, Callable[[bool], Run], str]:
-    """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
-    graph, failure = export(model, args, kwargs)
-    if graph is not None:
-        return graph, _runner_of(graph), "torch.export"
-    graph, reason = dispatch_log(model, args, kwargs)
-    if graph is not None:
-        try:
-            reason = difference_elsewhere(model, args, kwargs, graph)
-        except Exception as error:
-            notes.append(NoteKind.LOG_NOT_COMPARED.note(error=told_in_line(error)))
-    if graph is not None and not reason:
-        notes.append(NoteKind.LOGGED.note(failure=failure))
-        return graph, _runner_of(graph), "dispatch log"
-    notes.append(NoteKind.NOT_TRACED.note(failure=failure, reason=reason))
-    return None, lambda own_epsilon: eager(model, args, kwargs), "none"
-
-
-def _runner_of(graph: Graph) -> Callable[[bool], Run]:
-    return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
-
-
-def _compared(evidence: Evidence, symmetries: Sequence[Symmetry], rank: int) -> Note:
-    """What the samples alone say, beside the symmetries that were found."""
-    space = measured_null_space(evidence.drawn)
-    facts: dict[str, Any] = {"dimension": len(space), "rank": rank}
-    if len(space) <= rank:
-        return NoteKind.NONE_MISSED.note(**facts)
-    names = list(evidence.tensors)
-    vectors = [s.exponents for s in symmetries if s.kind is not SymmetryKind.HOMOGENEOUS]
-    known = torch.tensor([[float(v.get(n, 0)) for n in names] for v in vectors], dtype=space.dtype)
-    others = space - space @ torch.linalg.pinv(known) @ known if vectors else space
-    _, sizes, rows = torch.linalg.svd(others, full_matrices=False)
-    far = _FAR * rows[sizes > _OTHER] / rows[sizes > _OTHER].abs().amax(1, keepdim=True)
-    both = torch.cat([far, -far]).tolist()
-    powers = [dict(zip(names, row, strict=True)) for row in both]
-    if any(evidence.moved(scaled_by(row)) > _SEEN for row in powers):
-        return NoteKind.NONE_KNOWN_MISSED.note(**facts)
-    return NoteKind.MISSED.note(**facts, missed=len(space) - rank)
-
-
-def _parts_noted(
-    drawn: Sequence[Sample], names: Iterable[str], symmetries: Sequence[Symmetry]
-) -> list[Note]:
-    """A note on tensors of which only some pieces are scale-invariant."""
-    whole = {next(iter(s.exponents)) for s in symmetries if len(s.exponents) == 1}
-    alike: dict[str, list[str]] = {}
-    for name in names if drawn else ():
-        parts = None if name in whole else invariant_parts(drawn, name)
-        if parts is not None:
-            axis, count, pieces = parts
-            text = f"{len(pieces)} of {count} equal pieces along axis {axis} ({ranges(pieces)})"
-            alike.setdefault(text, []).append(name)
-    return [NoteKind.PARTS.note(tensors, parts=text) for text, tensors in alike.items()]
+    complete = evidence.graph is not None and not flow.unknown
+    return decay_effects(tensors, symmetries, blocks, ends, complete=complete)

@@ -54,10 +54,12 @@ def _inner(module: nn.Module) -> str:
 
 
 def _classes(module: nn.Module) -> set[str]:
-    return {own.__name__ for own in type(module).__mro__}
+    """The names of a module's class and of all that it inherits from."""
+    return {kind.__name__ for kind in type(module).__mro__}
 
 
 def _without(name: str, wrappers: Mapping[str, str]) -> str:
+    """A name without the prefixes of wrappers."""
     for prefix in sorted(wrappers, key=len, reverse=True):
         if name.startswith(prefix):
             name = wrappers[prefix] + name.removeprefix(prefix)
@@ -82,9 +84,9 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
     tensors = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         _check(name, parameter)
-        own = first.setdefault(id(parameter), _without(name, wrappers))
-        aliases[name] = own
-        tensors[own] = parameter
+        first_name = first.setdefault(id(parameter), _without(name, wrappers))
+        aliases[name] = first_name
+        tensors[first_name] = parameter
     _refuse_shared_memory(tensors)
     return tensors, aliases
 
@@ -114,6 +116,7 @@ def _entries(tensor: Tensor) -> tuple[int, int]:
 
 
 def _check(name: str, parameter: Tensor) -> None:
+    """Refuse a parameter that has no scale."""
     if nn.parameter.is_lazy(parameter):
         raise UsageError(
             f"Parameter {name!r} of a lazy module has no shape yet. Run the model once on a batch, "
@@ -149,11 +152,13 @@ def _check(name: str, parameter: Tensor) -> None:
 
 
 def _is_finite(parameter: Tensor) -> bool:
-    own = parameter.detach()
-    own = own.float() if own.itemsize == 1 else own
+    """Whether all entries are finite."""
+    values = parameter.detach()
+    values = values.float() if values.itemsize == 1 else values
     # A sum needs no memory; it can overflow, so only then all entries are asked.
-    return bool(torch.isfinite(own.sum())) or bool(torch.isfinite(own).all())
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _kind(value: object) -> str:
+    """What a value is, in words."""
     return "None" if value is None else f"of type {type(value).__name__}"

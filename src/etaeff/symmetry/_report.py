@@ -177,6 +177,7 @@ class Audit:
 
     @classmethod
     def _read(cls, values: Mapping[str, Any]) -> "Audit":
+        """The audit in values that are one."""
         return cls(
             model=values["model"],
             symmetries=tuple(

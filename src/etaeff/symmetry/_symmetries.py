@@ -1,114 +1,125 @@
 """From what was proved and what was measured to the list of symmetries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
-
-from torch import Tensor
+from typing import Final
 
 from etaeff.records.audits import Note, NoteKind, SymmetryKind
+from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO, defect, inert
-from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._replacing import change, redrawn, scaled_by
-from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._measurement._replacing import redrawn, scaled_by
+from etaeff.symmetry._measurement._samples import samples
 from etaeff.symmetry._proof._basis import Span, homogeneous, readable
 from etaeff.symmetry._proof._nullspace import Vector, null_space
 from etaeff.symmetry._proof._propagate import Flow, propagate
 from etaeff.symmetry._proof._shift import forgotten_biases
 from etaeff.symmetry._symmetry import Symmetry
-from etaeff.symmetry._tracing._graph import Graph
 
-_FAR: Final = 10  # powers of two
-_HEARD: Final = 1e-7
-_MORE: Final = 6  # samples where two may not have met a parameter
+_FAR_POWER: Final = 10  # powers of two
+_EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
+_MORE: Final = 6  # samples, where two may not have met a parameter
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """All that is known of a model.
+class _Proof:
+    """What the graph shows.
 
     Attributes:
-        tensors: Parameters by their first name.
-        aliases: First name of every name.
-        inputs: Flat inputs.
-        graph: The traced model; `None` if it cannot be traced.
-        run: The model with every ε taken away; `None` if nothing was measured.
-        drawn: Samples with every ε taken away; none if nothing was measured.
-        own_epsilon: Samples with the model's own ε.
+        flow: Degrees, and what they demand.
+        vectors: A basis of the exponents that satisfy it.
+        without_effect: Parameters that it shows to have none.
     """
 
-    tensors: Mapping[str, Tensor]
-    aliases: Mapping[str, str]
-    inputs: Sequence[Any]
-    graph: Graph | None
-    run: Run | None = None
-    drawn: Sequence[Sample] = ()
-    own_epsilon: Sequence[Sample] = ()
-
-    def moved(self, other: Callable[[str, Tensor], Tensor]) -> float:
-        """How far outputs move when weights are replaced; see `change`."""
-        assert self.run is not None
-        return change(self.run, self.tensors, self.aliases, self.inputs, other)
+    flow: Flow
+    vectors: list[Vector]
+    without_effect: set[str]
 
 
-def found_symmetries(evidence: Evidence, notes: list[Note]) -> tuple[list[Symmetry], int, Flow]:
-    """The symmetries, their rank, and what propagation found.
+def symmetries_of(evidence: Evidence, notes: list[Note]) -> tuple[list[Symmetry], int, Flow]:
+    """The symmetries, their rank, and what was demanded along the graph.
 
     Args:
         evidence: What is known.
         notes: They are added to it.
     """
-    names, drawn = list(evidence.tensors), evidence.drawn
+    names = list(evidence.tensors)
     index = {name: i for i, name in enumerate(names)}
-    flow, proved, shown_inert = _proof(evidence, index)
-    # One number whose scale does not matter has no effect but by its sign.
-    numbers = {name for name in names if evidence.tensors[name].numel() == 1}
-    shown_inert |= (
-        {n for n in numbers if {index[n]: Fraction(1)} in Span(proved)} if drawn else set()
+    proof = _proof_of(evidence, index)
+    if proof.flow.unknown:
+        notes.append(NoteKind.NO_RULE.note(proof.flow.unknown))
+    inert_names = (
+        _without_effect(evidence, proof.without_effect, notes)
+        if evidence.drawn
+        else proof.without_effect
     )
-    if flow.unknown:
-        notes.append(NoteKind.NO_RULE.note(flow.unknown))
-    without = _without_effect(evidence, shown_inert, notes) if drawn else shown_inert
-    certain = Span([*proved, *({index[name]: Fraction(1)} for name in shown_inert & without)])
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
-    vectors = shown = readable(proved, {index[name] for name in without}, light)
-    if drawn:
-        vectors = _with_single(vectors, evidence, without, notes)
-    found = []
-    for vector in vectors:
-        symmetry = _symmetry(vector, names, vector in certain, drawn, evidence.own_epsilon)
-        if symmetry.defect is None or symmetry.defect <= ZERO:
-            found.append(symmetry)
-        else:
-            notes.append(NoteKind.DENIED.note(symmetry.exponents))
-    found += [
-        Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in shown_inert)
+    basis = readable(proof.vectors, {index[name] for name in inert_names}, light)
+    units = ({index[name]: Fraction(1)} for name in proof.without_effect & inert_names)
+    certain = Span([*proof.vectors, *units])
+    symmetries = _scalings(evidence, basis, certain, inert_names, notes)
+    symmetries += [
+        Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in proof.without_effect)
         for name in names
-        if name in without
+        if name in inert_names
     ]
-    rank = len(found)
-    outputs = [value.degree for value in flow.outputs if value.degree is not None]
-    scaled = homogeneous(flow.constraints.rows, outputs, shown, len(names))
-    if scaled is not None:
-        vector, degree = scaled
-        exponents = {names[i]: v for i, v in vector.items() if names[i] not in without}
-        if exponents:
-            found.append(Symmetry(SymmetryKind.HOMOGENEOUS, exponents, degree=degree))
-    return sorted(found, key=_order), rank, flow
+    rank = len(symmetries)
+    symmetries += _homogeneous(proof.flow, basis, names, inert_names)
+    return sorted(symmetries, key=_order), rank, proof.flow
 
 
-def _proof(evidence: Evidence, index: Mapping[str, int]) -> tuple[Flow, list[Vector], set[str]]:
+def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     """Degrees, the null space of their constraints, and biases that are forgotten."""
     if evidence.graph is None:
-        return Flow(), [], set()
+        return _Proof(Flow(), [], set())
     aliases = evidence.aliases
-    flow = propagate(evidence.graph, {alias: index[own] for alias, own in aliases.items()})
+    flow = propagate(evidence.graph, {alias: index[name] for alias, name in aliases.items()})
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
+    vectors = null_space(rows, len(index))
     forgotten = forgotten_biases(evidence.graph)
-    heard = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
-    shown = {aliases[name] for name in forgotten} - heard  # under every name
-    return flow, null_space(rows, len(index)), shown
+    read = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
+    shown = {aliases[name] for name in forgotten} - read  # under every name
+    if evidence.drawn:
+        # One number whose scale does not matter has no effect but by its sign.
+        numbers = {name for name in index if evidence.tensors[name].numel() == 1}
+        shown |= {name for name in numbers if {index[name]: Fraction(1)} in Span(vectors)}
+    return _Proof(flow, vectors, shown)
+
+
+def _scalings(
+    evidence: Evidence, basis: list[Vector], certain: Span, inert_names: set[str], notes: list[Note]
+) -> list[Symmetry]:
+    """The symmetries of parameters that have an effect, without those that are denied.
+
+    Args:
+        evidence: What is known.
+        basis: What is proved, in a form that people can read.
+        certain: What is proved.
+        inert_names: Parameters without effect.
+        notes: They are added to it.
+    """
+    vectors = _with_single(basis, evidence, inert_names, notes) if evidence.drawn else basis
+    symmetries = []
+    for vector in vectors:
+        symmetry = _symmetry(vector, vector in certain, evidence)
+        if symmetry.defect is None or symmetry.defect <= ZERO:
+            symmetries.append(symmetry)
+        else:
+            notes.append(NoteKind.DENIED.note(symmetry.exponents))
+    return symmetries
+
+
+def _homogeneous(
+    flow: Flow, basis: Sequence[Vector], names: Sequence[str], inert_names: set[str]
+) -> list[Symmetry]:
+    """The symmetry along which all outputs scale alike, if there is one."""
+    outputs = [value.degree for value in flow.outputs if value.degree is not None]
+    scaled = homogeneous(flow.constraints.rows, outputs, basis, len(names))
+    if scaled is None:
+        return []
+    vector, degree = scaled
+    exponents = {names[i]: v for i, v in vector.items() if names[i] not in inert_names}
+    return [Symmetry(SymmetryKind.HOMOGENEOUS, exponents, degree=degree)] if exponents else []
 
 
 def _without_effect(evidence: Evidence, shown: set[str], notes: list[Note]) -> set[str]:
@@ -124,47 +135,44 @@ def _without_effect(evidence: Evidence, shown: set[str], notes: list[Note]) -> s
             evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, count=_MORE, seed=1
         )
         still = inert([*evidence.drawn, *more])
-    heard: set[str] = set()
-    if still and evidence.moved(redrawn(still)) > _HEARD:
-        heard = {name for name in still if evidence.moved(redrawn({name})) > _HEARD}
-    if heard:
-        notes.append(NoteKind.WITHOUT_GRADIENT.note(sorted(heard)))
-    doubtful = sorted(still - heard - shown)
+    effective: set[str] = set()
+    if still and evidence.moved(redrawn(still)) > _EFFECT:
+        effective = {name for name in still if evidence.moved(redrawn({name})) > _EFFECT}
+    if effective:
+        notes.append(NoteKind.WITHOUT_GRADIENT.note(sorted(effective)))
+    doubtful = sorted(still - effective - shown)
     if doubtful:
         count = len(evidence.drawn) + _MORE
         notes.append(NoteKind.INERT_UNPROVED.note(doubtful, samples=count))
-    return still - heard
+    return still - effective
 
 
-def _symmetry(
-    vector: Vector,
-    names: Sequence[str],
-    proved: bool,
-    drawn: Sequence[Sample],
-    own_epsilon: Sequence[Sample],
-) -> Symmetry:
+def _symmetry(vector: Vector, proved: bool, evidence: Evidence) -> Symmetry:
+    """The symmetry of an exponent vector, with its defects."""
+    names = list(evidence.tensors)
     exponents = {names[i]: v for i, v in vector.items()}
     one_sign = len({v > 0 for v in vector.values()}) == 1
     kind = SymmetryKind.SCALE_INVARIANT if one_sign else SymmetryKind.RESCALING
-    if not drawn:
+    if not evidence.drawn:
         return Symmetry(kind, exponents, proved=proved)
     numbers = {name: float(value) for name, value in exponents.items()}
-    own = defect(own_epsilon, numbers) if own_epsilon else None
-    return Symmetry(kind, exponents, proved=proved, defect=defect(drawn, numbers), own_defect=own)
+    measured = defect(evidence.drawn, numbers)
+    own = defect(evidence.own_epsilon, numbers) if evidence.own_epsilon else None
+    return Symmetry(kind, exponents, proved=proved, defect=measured, own_defect=own)
 
 
 def _with_single(
-    vectors: list[Vector], evidence: Evidence, without: set[str], notes: list[Note]
+    vectors: list[Vector], evidence: Evidence, inert_names: set[str], notes: list[Note]
 ) -> list[Vector]:
     """Add tensors that the samples show invariant by themselves, where the proof does not."""
     missed = []
     known = Span(vectors)
     for i, name in enumerate(evidence.tensors):
         single: Vector = {i: Fraction(1)}
-        if name in without or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
+        if name in inert_names or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
             continue
         # A bounded nonlinearity can look unbounded near the weights that were drawn.
-        if evidence.moved(scaled_by({name: _FAR})) > ZERO:
+        if evidence.moved(scaled_by({name: _FAR_POWER})) > ZERO:
             continue
         missed.append(name)
         vectors = readable([*vectors, single], ())
@@ -175,4 +183,5 @@ def _with_single(
 
 
 def _order(symmetry: Symmetry) -> tuple[int, int]:
+    """By kind, and then those of few tensors first."""
     return list(SymmetryKind).index(symmetry.kind), len(symmetry.exponents)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from etaeff.records.audits import Alike, Digest, Effect, digest, percent
 
 WIDTH: Final = 88  # characters of a line; only a longer name makes a longer one
-_HEAD: Final = ("kind", "number", "proved", "largest defect", "with the model's own ε")
+_HEADER: Final = ("kind", "number", "proved", "largest defect", "with the model's own ε")
 
 
 def audit_table(values: Mapping[str, Any]) -> str:
@@ -19,40 +19,43 @@ def audit_table(values: Mapping[str, Any]) -> str:
     Args:
         values: `Audit.to_dict()`, which has each of them.
     """
-    found = digest(values)
-    parts = [_title(found), _kinds(found)]
-    parts += [_effect(effect) for effect in found.effects]
-    if found.symmetries:
-        parts.append(_symmetries(found.symmetries))
-    if found.notes:
-        parts.append("\n".join(("Notes", *(_wrapped(f"- {note}", 2, 4) for note in found.notes))))
+    summary = digest(values)
+    parts = [_title(summary), _kinds(summary)]
+    parts += [_effect(effect) for effect in summary.effects]
+    if summary.symmetries:
+        parts.append(_symmetries(summary.symmetries))
+    if summary.notes:
+        parts.append("\n".join(("Notes", *(_wrapped(f"- {note}", 2, 4) for note in summary.notes))))
     return "\n\n".join(part for part in parts if part)
 
 
 def audit_line(values: Mapping[str, Any]) -> str:
     """An audit in a line: model, rank, symmetries by kind, blocks."""
-    found = digest(values)
-    kinds = ", ".join(f"{kind.count} {kind.name}" for kind in found.kinds) or "no symmetries"
-    return f"<Audit of {found.model}: rank {found.rank}; {kinds}; {_some(found.blocks, 'block')}>"
+    summary = digest(values)
+    kinds = ", ".join(f"{kind.count} {kind.name}" for kind in summary.kinds) or "no symmetries"
+    blocks = _some(summary.blocks, "block")
+    return f"<Audit of {summary.model}: rank {summary.rank}; {kinds}; {blocks}>"
 
 
-def _title(found: Digest) -> str:
+def _title(summary: Digest) -> str:
+    """The first line: the model and what it has."""
     return _wrapped(
-        f"{found.model}: {_some(found.parameters, 'parameter')} with "
-        f"{_some(found.size, 'entry', 'entries')}, "
-        f"{_some(found.rank, 'scaling symmetry', 'scaling symmetries')}, "
-        f"{_some(found.blocks, 'scale-invariant block')}"
-        f"{f' of {found.pieces:,} pieces' if found.pieces > found.blocks else ''}",
+        f"{summary.model}: {_some(summary.parameters, 'parameter')} with "
+        f"{_some(summary.size, 'entry', 'entries')}, "
+        f"{_some(summary.rank, 'scaling symmetry', 'scaling symmetries')}, "
+        f"{_some(summary.blocks, 'scale-invariant block')}"
+        f"{f' of {summary.pieces:,} pieces' if summary.pieces > summary.blocks else ''}",
         0,
         2,
     )
 
 
-def _kinds(found: Digest) -> str:
-    if not found.kinds:
+def _kinds(summary: Digest) -> str:
+    """A row for each kind of symmetry."""
+    if not summary.kinds:
         return ""
-    rows = [_HEAD]
-    for kind in found.kinds:
+    rows = [_HEADER]
+    for kind in summary.kinds:
         rows.append((
             kind.name, f"{kind.count}", f"{kind.proved}", _number(kind.defect),
             _number(kind.own_defect),
@@ -64,6 +67,7 @@ def _kinds(found: Digest) -> str:
 
 
 def _effect(effect: Effect) -> str:
+    """What decay does to some parameters, and to which."""
     return "\n".join((
         f"Decay {effect.name}: {_some(effect.count, 'parameter')}, "
         f"{percent(effect.share)} of all entries",
@@ -72,29 +76,34 @@ def _effect(effect: Effect) -> str:
 
 
 def _entries(effect: Effect) -> Iterator[str]:
+    """Two lines for parameters of one fate."""
     for entry in effect.entries:
         yield _wrapped(", ".join(pattern.whole for pattern in entry.patterns), 2, 4)
         yield _wrapped(": ".join(part for part in (entry.cut, entry.why) if part), 6, 6)
 
 
-def _symmetries(found: Sequence[Alike]) -> str:
+def _symmetries(alike: Sequence[Alike]) -> str:
+    """The symmetries of several tensors, a line each."""
     lines = ["Symmetries of several tensors"]
-    for alike in found:
-        times = f"{alike.count} × " if alike.count > 1 else ""
-        doubt = "" if alike.proved else " (not proved)"
-        lines.append(_wrapped(f"{alike.kind}{doubt}: {times}{alike.text}", 2, 6))
+    for one in alike:
+        times = f"{one.count} × " if one.count > 1 else ""
+        doubt = "" if one.proved else " (not proved)"
+        lines.append(_wrapped(f"{one.kind}{doubt}: {times}{one.text}", 2, 6))
     return "\n".join(lines)
 
 
 def _number(value: float | None) -> str:
+    """A defect, or a dash where nothing was measured."""
     return "-" if value is None else f"{value:.1e}"
 
 
 def _some(count: int, one: str, many: str = "") -> str:
+    """A number of things, in words."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def _wrapped(text: str, first: int, rest: int) -> str:
+    """A text in lines of the table's width."""
     return textwrap.fill(
         text,
         WIDTH,

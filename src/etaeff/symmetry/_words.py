@@ -13,15 +13,16 @@ def described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     return f"({', '.join(parts)})"
 
 
-def told_in_line(error: BaseException) -> str:
+def in_a_line(error: BaseException) -> str:
     """An error's type, and the first line of its text that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'no text'}"
 
 
 def _shown(value: Any) -> str:
+    """A value in the words of `described`."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key!r}: {_shown(own)}' for key, own in value.items())}}}"
+        return f"{{{', '.join(f'{key!r}: {_shown(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"({', '.join(map(_shown, value))})"
     if isinstance(value, Tensor):

@@ -117,7 +117,7 @@ class Digest:
 
 def digest(values: Mapping[str, Any]) -> Digest:
     """The digest of what `Audit.to_dict` wrote."""
-    sizes = {name: prod(own["shape"]) for name, own in values["parameters"].items()}
+    sizes = {name: prod(parameter["shape"]) for name, parameter in values["parameters"].items()}
     return Digest(
         model=values["model"],
         parameters=len(sizes),
@@ -133,15 +133,16 @@ def digest(values: Mapping[str, Any]) -> Digest:
 
 
 def _kinds(symmetries: Sequence[Mapping[str, Any]]) -> Iterable[Kind]:
+    """Each kind of symmetry that occurs."""
     for kind in SymmetryKind:
-        own = [s for s in symmetries if s["kind"] == kind]
-        if own:
-            defects = [s["defect"] for s in own if s["defect"] is not None]
-            others = [s["own_defect"] for s in own if s["own_defect"] is not None]
+        members = [s for s in symmetries if s["kind"] == kind]
+        if members:
+            defects = [s["defect"] for s in members if s["defect"] is not None]
+            others = [s["own_defect"] for s in members if s["own_defect"] is not None]
             yield Kind(
                 kind,
-                len(own),
-                sum(s["proved"] for s in own),
+                len(members),
+                sum(s["proved"] for s in members),
                 max(defects, default=None),
                 max(others, default=None),
             )
@@ -163,10 +164,11 @@ class _Unit:
 
 
 def _effects(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterable[Effect]:
-    given = {own["effect"]: None for own in values["parameters"].values()}
+    """What decay does, the kinds in their order."""
+    given = {row["effect"]: None for row in values["parameters"].values()}
     total = sum(sizes.values())
     for effect in sorted(given, key=lambda e: _EFFECTS.index(e) if e in _EFFECTS else 99):
-        names = [n for n, own in values["parameters"].items() if own["effect"] == effect]
+        names = [n for n, row in values["parameters"].items() if row["effect"] == effect]
         size = sum(sizes[name] for name in names)
         share = size / total if total else 0.0
         entries = _joined(_entry(units) for units in _by_key(_units(values, names)))
@@ -174,24 +176,26 @@ def _effects(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterable[Ef
 
 
 def _units(values: Mapping[str, Any], names: Sequence[str]) -> Iterable[_Unit]:
+    """Each block that names are in, and each name that is in none."""
     block_of = {name: block for block in values["blocks"] for name in block["names"]}
-    told: set[str] = set()
+    done: set[str] = set()
     for name in names:
-        if name in told:
+        if name in done:
             continue
-        own = values["parameters"][name]
+        parameter = values["parameters"][name]
         block = block_of.get(name)
         if block is None:
-            yield _Unit((name,), "", own["why"])
+            yield _Unit((name,), "", parameter["why"])
             continue
-        told |= set(block["names"])
-        cut = _cut(block, own["shape"])
+        done |= set(block["names"])
+        cut = _cut(block, parameter["shape"])
         alone = len(block["names"]) == 1
-        why = own["why"] if alone else "the outputs do not change when all are scaled alike."
+        why = parameter["why"] if alone else "the outputs do not change when all are scaled alike."
         yield _Unit(tuple(block["names"]), cut, why)
 
 
 def _cut(block: Mapping[str, Any], shape: Sequence[int]) -> str:
+    """How finely a block is cut, in words."""
     count, axis, tensors = block["count"], block["axis"], len(block["names"])
     if tensors > 1:
         pieces = f", in {count} pieces along axis {axis}" if count > 1 else ""
@@ -203,6 +207,7 @@ def _cut(block: Mapping[str, Any], shape: Sequence[int]) -> str:
 
 
 def _by_key(units: Iterable[_Unit]) -> Iterable[list[_Unit]]:
+    """Units that differ in their numbers alone."""
     alike: dict[tuple[Any, ...], list[_Unit]] = {}
     for unit in units:
         alike.setdefault(unit.key, []).append(unit)
@@ -210,6 +215,7 @@ def _by_key(units: Iterable[_Unit]) -> Iterable[list[_Unit]]:
 
 
 def _entry(units: Sequence[_Unit]) -> Entry:
+    """Such units as one."""
     members = tuple(name for unit in units for name in unit.names)
     cut = merged([unit.cut for unit in units])
     if len(units) > 1 and cut.startswith("one block"):
@@ -219,19 +225,20 @@ def _entry(units: Sequence[_Unit]) -> Entry:
 
 def _joined(entries: Iterable[Entry]) -> list[Entry]:
     """Entries with the same reason as one, but for blocks of several tensors."""
-    found: dict[Any, Entry] = {}
+    joined: dict[Any, Entry] = {}
     for i, entry in enumerate(entries):
         key = i if "together" in entry.cut else (entry.cut, entry.why)
-        if key in found:
-            old = found[key]
+        if key in joined:
+            old = joined[key]
             entry = Entry(
                 old.patterns + entry.patterns, old.members + entry.members, entry.cut, entry.why
             )
-        found[key] = entry
-    return list(found.values())
+        joined[key] = entry
+    return list(joined.values())
 
 
 def _alike(symmetries: Sequence[Mapping[str, Any]]) -> Iterable[Alike]:
+    """Symmetries that differ in the numbers of their names."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for s in symmetries:
         if len(s["exponents"]) > 1 or s["kind"] == SymmetryKind.HOMOGENEOUS:
@@ -239,11 +246,11 @@ def _alike(symmetries: Sequence[Mapping[str, Any]]) -> Iterable[Alike]:
             powers = tuple(power for _, power in _sides(s["exponents"]))
             key = s["kind"], s["proved"], s["degree"], tuple(sides), powers
             groups.setdefault(key, []).append(s)
-    for (kind, proved, degree, _, _), own in groups.items():
-        text = _scaled([s["exponents"] for s in own])
+    for (kind, proved, degree, _, _), members in groups.items():
+        text = _scaled([s["exponents"] for s in members])
         if kind == SymmetryKind.HOMOGENEOUS:
             text += f": the outputs scale with power {degree}"
-        yield Alike(kind, len(own), proved, text, tuple(s["exponents"] for s in own))
+        yield Alike(kind, len(members), proved, text, tuple(s["exponents"] for s in members))
 
 
 def _sides(exponents: Mapping[str, str]) -> list[tuple[list[str], Fraction]]:
@@ -263,9 +270,9 @@ def _scaled(members: Sequence[Mapping[str, str]]) -> str:
         exponent = "" if abs(power) == 1 else str(abs(power)).translate(_POWERS)
         # One symmetry's own repetitions are counted, those among symmetries are not.
         counts = [len(names) for names, _ in sides]
-        found = patterns(name for names, _ in sides for name in names)
-        each = max(counts) > len(found)
-        texts = [f"{p.glob}{exponent}" for p in found]
+        alike = patterns(name for names, _ in sides for name in names)
+        each = max(counts) > len(alike)
+        texts = [f"{p.glob}{exponent}" for p in alike]
         shown = texts[:_SHOWN]
         if len(texts) > _SHOWN:
             shown.append(f"{len(texts) - _SHOWN} more patterns")

@@ -37,13 +37,13 @@ def merged(texts: Sequence[str]) -> str:
         '`h.*` and 5 to 11 more'
     """
     first = texts[0]
-    found = [_NUMBER.findall(text) for text in texts]
+    numbers_of = [_NUMBER.findall(text) for text in texts]
     pieces, end = [], 0
     for i, match in enumerate(_NUMBER.finditer(first)):
         pieces.append(first[end : match.start()])
-        own = sorted({numbers[i] for numbers in found}, key=int)
+        seen = sorted({numbers[i] for numbers in numbers_of}, key=int)
         named = " " not in first or first[: match.start()].count("`") % 2
-        pieces.append(own[0] if len(own) == 1 else "*" if named else f"{own[0]} to {own[-1]}")
+        pieces.append(seen[0] if len(seen) == 1 else "*" if named else f"{seen[0]} to {seen[-1]}")
         end = match.end()
     return "".join((*pieces, first[end:]))
 
@@ -72,7 +72,7 @@ def patterns(names: Iterable[str]) -> tuple[Pattern, ...]:
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(skeleton(name), []).append(name)
-    return tuple(Pattern(merged(own), len(own)) for own in alike.values())
+    return tuple(Pattern(merged(members), len(members)) for members in alike.values())
 
 
 def skeleton(text: str) -> str:

@@ -10,7 +10,7 @@ from etaeff.symmetry._measurement._samples import Sample
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 _FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
-_AUDIBLE: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
+_EULER_FLOOR: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
 
 
 def inert(drawn: Sequence[Sample]) -> set[str]:
@@ -18,8 +18,8 @@ def inert(drawn: Sequence[Sample]) -> set[str]:
     names = set(drawn[0].sums)
     for sample in drawn:
         sizes = {name: sample.size(name) for name in sample.sums}
-        heard = ZERO * max([_FLOOR * sample.scale, *sizes.values()])
-        names = {name for name in names if sizes[name] <= heard}
+        rounding = ZERO * max([_FLOOR * sample.scale, *sizes.values()])
+        names = {name for name in names if sizes[name] <= rounding}
     return names
 
 
@@ -58,6 +58,6 @@ def measured_null_space(drawn: Sequence[Sample]) -> Tensor:
         rows.append([sample.inner(n) / total for n in names])
     matrix = torch.tensor(rows, dtype=torch.float64)
     _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
-    rank = int((values > ZERO * values[0].clamp_min(_AUDIBLE)).sum()) if len(values) else 0
-    found: Tensor = directions[rank:]
-    return found
+    rank = int((values > ZERO * values[0].clamp_min(_EULER_FLOOR)).sum()) if len(values) else 0
+    basis: Tensor = directions[rank:]
+    return basis

@@ -13,9 +13,9 @@ from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._torch import is_dropout, leaves, taken_apart
 from etaeff.symmetry._tracing._values import copied, tensors_in
 
-_NEARBY: Final = 1 + 1e-3
-_EQUAL: Final = 1e-9
-_ROUNDED: Final = 1e-5
+_NEARBY_FACTOR: Final = 1 + 1e-3
+_EXACT_GAP: Final = 1e-9
+_FLOAT32_GAP: Final = 1e-5
 _EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
 
 
@@ -32,8 +32,8 @@ def eager(
         kwargs: Keyword arguments.
         own_epsilon: Keep ε as the model has it.
     """
-    own = copy.deepcopy(model).to("cpu", torch.float64)
-    for module in own.modules():
+    wide = copy.deepcopy(model).to("cpu", torch.float64)
+    for module in wide.modules():
         for name in () if own_epsilon else _EPSILON_NAMES:
             alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
             if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
@@ -48,8 +48,8 @@ def eager(
         ]
         positional, named = put_together(copied(whole))
         made = {name: weight.make() for name, weight in parameters.items()}
-        found = torch.func.functional_call(own, made, positional, named)
-        return real(tensors_in(found))
+        result = torch.func.functional_call(wide, made, positional, named)
+        return real(tensors_in(result))
 
     return run
 
@@ -65,14 +65,14 @@ def difference_elsewhere(
     gaps = []
     runs = (eager(model, args, kwargs, own_epsilon=True), runner(graph, own_epsilon=True))
     with torch.no_grad():
-        for factor in (1.0, _NEARBY):
+        for factor in (1.0, _NEARBY_FACTOR):
             weights = {n: scaled(p, factor) for n, p in model.named_parameters()}
             left, right = (_with_the_same_chance(run, weights, inputs) for run in runs)
             pairs = zip(left, right, strict=True)
             gaps.append(max((_gap(a, b) for a, b in pairs), default=0.0))
-    here, nearby = gaps
+    at_weights, nearby = gaps
     # What was computed in float32 parts them a little.
-    if nearby <= _EQUAL or (here <= _ROUNDED and nearby <= 100 * here):
+    if nearby <= _EXACT_GAP or (at_weights <= _FLOAT32_GAP and nearby <= 100 * at_weights):
         return ""
     return "at other weights it does not do what the model does."
 
@@ -80,11 +80,13 @@ def difference_elsewhere(
 def _with_the_same_chance(
     run: Run, weights: Mapping[str, Lazy], inputs: Sequence[Any]
 ) -> list[Tensor]:
+    """Outputs with the random numbers of seed 0."""
     torch.manual_seed(0)
     return run(weights, inputs)
 
 
 def _gap(left: Tensor, right: Tensor) -> float:
+    """Largest difference, beside the largest entry."""
     if not left.numel():
         return 0.0
     return float((left - right).abs().max() / left.abs().max().clamp_min(1e-300))

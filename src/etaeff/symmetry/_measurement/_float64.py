@@ -16,11 +16,11 @@ from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, writ
 from etaeff.symmetry._tracing._torch import argument_names, beside, is_operator, overload_name
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
-_WIDER: Final = {
+_WIDE_TYPE: Final = {
     **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
     **dict.fromkeys((torch.complex32, torch.complex64), torch.complex128),
 }
-_KEEPS: Final = 1 - 1e-9  # drawn from [0, 1), where 1 − p is added and rounded down to 0 or 1
+_HEADS: Final = 1 - 1e-9  # drawn from [0, 1), where 1 − p is added and rounded down to 0 or 1
 
 
 class Float64(fx.Interpreter):
@@ -38,13 +38,13 @@ class Float64(fx.Interpreter):
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
         """Arguments of a node, weights among them made now."""
-        found = super().map_nodes_to_values(args, n)
-        return fx.node.map_aggregate(found, lambda v: v.make() if isinstance(v, Lazy) else v)
+        values = super().map_nodes_to_values(args, n)
+        return fx.node.map_aggregate(values, lambda v: v.make() if isinstance(v, Lazy) else v)
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Constants in float64."""
-        found = super().get_attr(target, args, kwargs)
-        return double(found)
+        constant = super().get_attr(target, args, kwargs)
+        return double(constant)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """One operator, with its ε and types replaced."""
@@ -70,7 +70,7 @@ class Float64(fx.Interpreter):
         positional = [changed.pop(key) for key in schema[: len(args)]]
         result = self._written(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
-            result.fill_(_KEEPS)
+            result.fill_(_HEADS)
         return fx.node.map_aggregate(result, _wide)
 
     def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -92,8 +92,8 @@ class Float64(fx.Interpreter):
         """
         into = kwargs.pop("out", None)  # which autograd refuses
         if isinstance(into, Tensor):
-            found = target.overloadpacket(*args, **kwargs)
-            return found if self._read_by_result() else into.copy_(found)
+            result = target.overloadpacket(*args, **kwargs)
+            return result if self._read_by_result() else into.copy_(result)
         if is_in_place(self._node) and self._read_by_result():
             target = beside(target)
         return target(*args, **kwargs)
@@ -116,13 +116,15 @@ class Float64(fx.Interpreter):
         return True
 
     def _epsilon_of_type(self) -> float:
+        """The ε that a norm takes if it is given none: that of its input's type."""
         given = self._node.args[0]
         dtype = given.meta["val"].dtype if isinstance(given, fx.Node) else torch.float32
         return float(torch.finfo(dtype).eps)
 
     def _replaced(self, row: Operator, name: str, key: str, value: Any) -> Any:
+        """An argument with types widened and, unless it is to be kept, ε taken away."""
         if isinstance(value, torch.dtype):
-            return _WIDER.get(value, value)
+            return _WIDE_TYPE.get(value, value)
         if key == "padding_idx" and name == "embedding":
             return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
@@ -143,7 +145,7 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
     It returns the outputs that hold real numbers. Buffers are as they were when it was traced.
     """
     interpreter = Float64(graph.module, own_epsilon=own_epsilon)
-    places = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
+    placeholders = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
     rewritten = {
         str(node.args[0])
         for node in graph.module.graph.nodes
@@ -153,17 +155,17 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
     def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
         waiting = iter(inputs)
         values = []
-        for place in places:
-            if place in graph.parameters:
-                weight = parameters[graph.parameters[place]]
-                values.append(weight.make() if place in rewritten else weight)
-            elif place in graph.constants:
-                values.append(double(graph.constants[place]))
+        for placeholder in placeholders:
+            if placeholder in graph.parameters:
+                weight = parameters[graph.parameters[placeholder]]
+                values.append(weight.make() if placeholder in rewritten else weight)
+            elif placeholder in graph.constants:
+                values.append(double(graph.constants[placeholder]))
             else:
                 values.append(double(next(waiting)))
-        found = interpreter.run(*values)
+        result = interpreter.run(*values)
         interpreter.args_iter = iter(())  # it would hold the weights until the next run
-        flat = found if isinstance(found, list | tuple) else [found]
+        flat = result if isinstance(result, list | tuple) else [result]
         return real([v for v in flat if isinstance(v, Tensor)])
 
     return run
@@ -180,14 +182,14 @@ def double(value: Any) -> Any:
     """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied."""
     if not isinstance(value, Tensor):
         return value
-    wide = _WIDER.get(value.dtype, value.dtype)
+    wide = _WIDE_TYPE.get(value.dtype, value.dtype)
     return value.to(wide) if value.requires_grad else value.detach().to(wide, copy=True)
 
 
 def _wide(value: Any) -> Any:
     """A result in float64: what is made without a type has the default one."""
-    narrow = isinstance(value, Tensor) and value.dtype in _WIDER
-    return value.to(_WIDER[value.dtype]) if narrow else value
+    narrow = isinstance(value, Tensor) and value.dtype in _WIDE_TYPE
+    return value.to(_WIDE_TYPE[value.dtype]) if narrow else value
 
 
 def scaled(parameter: Tensor, factor: float) -> Lazy:

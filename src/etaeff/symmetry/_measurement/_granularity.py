@@ -17,7 +17,7 @@ def finest_block(drawn: Sequence[Sample], names: Sequence[str]) -> Block:
     """
     if set(names) <= inert(drawn):
         return Block(tuple(names))  # an argmax, say, which Euler tells nothing of
-    shapes = [tuple(own.shape[1] for own in drawn[0].sums[name]) for name in names]
+    shapes = [tuple(sums.shape[1] for sums in drawn[0].sums[name]) for name in names]
     best = (1, 0)
     for axis in range(min(len(shape) for shape in shapes)):
         lengths = {shape[axis] for shape in shapes}
@@ -39,11 +39,11 @@ def invariant_parts(drawn: Sequence[Sample], name: str) -> tuple[int, int, list[
     Such as the queries and keys of a fused matrix, each with a norm of its own, beside the values.
     Pieces that no sample moved count for nothing: rows of an embedding, say, that were not read.
     """
-    for axis, own in enumerate(drawn[0].sums[name]):
-        heard = torch.stack([sample.sums[name][axis][2] for sample in drawn]).amin(0)
-        for count in _divisors(own.shape[1])[:-1]:
-            still = cut_defects(drawn, [name], axis, count) <= ZERO
-            parts = still & (heard.reshape(count, -1).amax(1) > ZERO**2 * heard.max())
+    for axis, sums in enumerate(drawn[0].sums[name]):
+        moved = torch.stack([sample.sums[name][axis][2] for sample in drawn]).amin(0)
+        for count in _divisors(sums.shape[1])[:-1]:
+            invariant = cut_defects(drawn, [name], axis, count) <= ZERO
+            parts = invariant & (moved.reshape(count, -1).amax(1) > ZERO**2 * moved.max())
             if parts.any():
                 return axis, count, parts.nonzero().flatten().tolist()
     return None

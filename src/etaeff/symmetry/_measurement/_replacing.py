@@ -11,7 +11,7 @@ from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._samples import ordinary
 from etaeff.symmetry._measurement._weights import Lazy, Weights
 
-_REDRAWN: Final = 4.0
+_REDRAW_NOISE: Final = 4.0
 
 
 def change(
@@ -38,12 +38,12 @@ def change(
     def replaced(name: str) -> Lazy:
         return Lazy(lambda: other(name, weights.value(name)))
 
-    found = []
+    outputs = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for make in (as_it_is, replaced):
             torch.manual_seed(0)  # the same chance in both, such as stochastic depth
-            found.append(run({n: make(own) for n, own in aliases.items()}, list(inputs)))
-    return max((_change(old, new) for old, new in zip(*found, strict=True)), default=0.0)
+            outputs.append(run({n: make(first) for n, first in aliases.items()}, list(inputs)))
+    return max((_change(old, new) for old, new in zip(*outputs, strict=True)), default=0.0)
 
 
 def _change(old: Tensor, new: Tensor) -> float:
@@ -84,6 +84,6 @@ def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:
         noise = torch.randn(
             weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
         )
-        return weight.mul_(noise.mul_(_REDRAWN).exp_())
+        return weight.mul_(noise.mul_(_REDRAW_NOISE).exp_())
 
     return other

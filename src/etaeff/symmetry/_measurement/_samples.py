@@ -16,7 +16,7 @@ from etaeff.symmetry._measurement._float64 import Run, double
 from etaeff.symmetry._measurement._weights import Lazy, Weights
 
 _OUTLIER: Final = 1e6
-_VARIED: Final = 0.5
+_INPUT_NOISE: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,33 +69,33 @@ def samples(
         seed: Of the shakes, losses and inputs.
     """
     generator = torch.Generator().manual_seed(seed)
-    found: list[Sample] = []
+    drawn: list[Sample] = []
     first: list[Tensor] = []
     moving: list[Tensor] = []
     for i in range(count):
         weights = Weights(parameters, generator)
-        lazy = {name: weights.lazy(own) for name, own in aliases.items()}
+        lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
         with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
             outputs = _run_somehow(run, lazy, inputs, generator)
-        outputs = [own for own in outputs if own.requires_grad and own.numel()]
+        outputs = [output for output in outputs if output.requires_grad and output.numel()]
         if parameters and not outputs:
             raise ValueError("no output can be differentiated by a parameter")
-        here = [own.detach() for own in outputs]
+        values = [output.detach() for output in outputs]
         losses = [
-            (torch.randn(own.shape, generator=generator, dtype=torch.float64) * own).sum()
-            for own in outputs
+            (torch.randn(output.shape, generator=generator, dtype=torch.float64) * output).sum()
+            for output in outputs
         ]
         if losses:
             torch.stack(losses).sum().backward()
         if i == 1:
-            moving = _moving(first, here)
-            found[0] = replace(found[0], scale=_scale(first, moving))
-        found.append(Sample(_scale(here, moving), weights.sums()))
-        if not all(bool(own[0].isfinite().all()) for own in found[-1].sums.values()):
+            moving = _moving(first, values)
+            drawn[0] = replace(drawn[0], scale=_scale(first, moving))
+        drawn.append(Sample(_scale(values, moving), weights.sums()))
+        if not all(bool(sums[0].isfinite().all()) for sums in drawn[-1].sums.values()):
             raise ValueError("outputs or gradients are NaN or infinite")
-        first = first or here
+        first = first or values
         del weights, lazy, outputs, losses  # before the next ones are made
-    return found
+    return drawn
 
 
 def _run_somehow(
@@ -110,30 +110,30 @@ def _run_somehow(
 
 def _moving(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
     """Where outputs are not the same at other weights and on other inputs."""
-    if [own.shape for own in left] != [own.shape for own in right]:
+    if [value.shape for value in left] != [value.shape for value in right]:
         return []
-    return [own != other for own, other in zip(left, right, strict=True)]
+    return [value != other for value, other in zip(left, right, strict=True)]
 
 
 def _scale(outputs: Sequence[Tensor], moving: Sequence[Tensor]) -> float:
     """‖r‖‖y‖ of a random functional, over what moves, or over everything if that is not known."""
     total = 0.0
-    for i, own in enumerate(outputs):
-        kept = ordinary(own)
-        if moving and moving[i].shape == own.shape:
+    for i, output in enumerate(outputs):
+        kept = ordinary(output)
+        if moving and moving[i].shape == output.shape:
             kept &= moving[i]
-        total += float(kept.sum().sqrt() * own[kept].norm())
+        total += float(kept.sum().sqrt() * output[kept].norm())
     return total
 
 
-def ordinary(own: Tensor) -> Tensor:
+def ordinary(values: Tensor) -> Tensor:
     """Where numbers have a usual size, and do not stand for −∞ in a mask."""
-    sizes = own.abs()
-    usual = sizes[own.isfinite() & (sizes > 0)]
+    sizes = values.abs()
+    usual = sizes[values.isfinite() & (sizes > 0)]
     if not usual.numel():
-        return own.isfinite()
+        return values.isfinite()
     quartile = float(usual.kthvalue(1 + usual.numel() // 4).values)
-    return own.isfinite() & (sizes <= _OUTLIER * max(quartile, 1.0))
+    return values.isfinite() & (sizes <= _OUTLIER * max(quartile, 1.0))
 
 
 def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
@@ -141,17 +141,17 @@ def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
 
     Zeros stay, and so do infinities and what is zero or one everywhere: they may be a mask.
     """
-    found = []
+    others = []
     for value in inputs:
         if isinstance(value, Tensor) and value.is_floating_point() and value.numel() > 1:
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            own = double(value).cpu()
-            mask = bool(own.any()) and bool(((own == 0) | (own == 1)).all())
-            shaken = own * (_VARIED * noise).exp() if bool(own.any()) else noise
-            found.append(own if mask else shaken)
+            wide = double(value).cpu()
+            mask = bool(wide.any()) and bool(((wide == 0) | (wide == 1)).all())
+            shaken = wide * (_INPUT_NOISE * noise).exp() if bool(wide.any()) else noise
+            others.append(wide if mask else shaken)
         elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
             order = torch.randperm(value.numel(), generator=generator)
-            found.append(value.cpu().reshape(-1)[order].reshape(value.shape))
+            others.append(value.cpu().reshape(-1)[order].reshape(value.shape))
         else:
-            found.append(value)
-    return found
+            others.append(value)
+    return others

@@ -17,10 +17,10 @@ from torch import Tensor
 from etaeff.symmetry._tracing._torch import Storage, address_of, version_of
 
 _SHAKE: Final = 0.3  # of a tensor's own size
-_NEAR_ZERO: Final = 1e-3
-_SMALLEST: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
+_VANISHING_SIZE: Final = 1e-3
+_DEFAULT_SIZE: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
 _TILE: Final = 262_147  # noise, over and over; a prime, so that no two rows get the same
-_LARGE: Final = 1 << 19  # entries
+_LARGE_COUNT: Final = 1 << 19  # entries
 _PIECE: Final = 1 << 17  # entries whose products are held at a time
 
 
@@ -66,38 +66,38 @@ class Weights:
 
     def value(self, name: str) -> Tensor:
         """The weight itself."""
-        own = self._parameters[name]
-        return self._piece(name, 0, own.numel()).view(own.shape)
+        parameter = self._parameters[name]
+        return self._piece(name, 0, parameter.numel()).view(parameter.shape)
 
     def _piece(self, name: str, first: int, last: int) -> Tensor:
         """Entries of the flattened weight."""
-        own = self._parameters[name].reshape(-1)[first:last]
-        found = _buffer(own.numel()).copy_(own)
+        entries = self._parameters[name].reshape(-1)[first:last]
+        piece = _buffer(entries.numel()).copy_(entries)
         start = (self._starts[name] + first) % _TILE
         noise = self._tiles[start : start + _TILE]
-        size, whole = self._noise[name], len(found) - len(found) % _TILE
-        found[:whole].view(-1, _TILE).add_(noise, alpha=size)
-        found[whole:].add_(noise[: len(found) - whole], alpha=size)
-        return found
+        size, whole = self._noise[name], len(piece) - len(piece) % _TILE
+        piece[:whole].view(-1, _TILE).add_(noise, alpha=size)
+        piece[whole:].add_(noise[: len(piece) - whole], alpha=size)
+        return piece
 
     def read(self, name: str) -> Tensor:
         """The weight for an operator; it is known again when autograd keeps it."""
-        found = self.value(name)
-        memory = Storage(found)
+        weight = self.value(name)
+        memory = Storage(weight)
         self._alive[memory.address] = memory, name
-        return found
+        return weight
 
-    def hear(self, name: str, gradient: Tensor) -> None:
+    def add_gradient(self, name: str, gradient: Tensor) -> None:
         """The gradient from one of the operators that read a weight."""
-        own = _zeros(self._parameters[name])
+        added = _zeros(self._parameters[name])
         for first, weight, part in self._pieces(name, gradient):
             for kind, product in enumerate((weight * part, weight * weight, part * part)):
-                for axis, sums in enumerate(own):
+                for axis, sums in enumerate(added):
                     others = [i for i in range(product.ndim) if i != axis]
                     total = product.sum(others) if others else product
                     start = first if axis == 0 else 0
                     sums[kind, start : start + len(total)] += total
-        for sums, more in zip(self._sums[name], own, strict=True):
+        for sums, more in zip(self._sums[name], added, strict=True):
             sums[0] += more[0]
             sums[1] = more[1]
             sums[2] = (sums[2].sqrt() + more[2].sqrt()).square()
@@ -146,18 +146,19 @@ class _Read(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
-        ctx.weights.hear(ctx.name, gradient)
+        ctx.weights.add_gradient(ctx.name, gradient)
         return None, None, None
 
 
 def _buffer(entries: int) -> Tensor:
     """Storage that goes back at once when it is free; an allocator would keep what is large."""
-    if entries < _LARGE:
+    if entries < _LARGE_COUNT:
         return torch.empty(entries, dtype=torch.float64)
     return torch.frombuffer(mmap(-1, 8 * entries), dtype=torch.float64)
 
 
 def _zeros(parameter: Tensor) -> list[Tensor]:
+    """Sums of nothing, for each axis of a parameter."""
     return [torch.zeros(3, length, dtype=torch.float64) for length in parameter.shape or (1,)]
 
 
@@ -166,4 +167,4 @@ def _size(parameter: Tensor) -> float:
     if not parameter.numel():
         return 0.0
     size = float(parameter.to(torch.float32).norm()) / parameter.numel() ** 0.5
-    return size if size > _NEAR_ZERO else _SMALLEST
+    return size if size > _VANISHING_SIZE else _DEFAULT_SIZE

@@ -114,7 +114,7 @@ def _shift_of_a_quotient(call: ShiftedCall) -> Tensor:
 
 # ------------------------------------------------------------------------------------------- rows
 
-_TWO: Final = Division.BY_THE_SECOND
+_DENOMINATOR: Final = Division.BY_THE_SECOND
 
 ARITHMETIC: Final = rows(
     ("add", Operator(_added, _shift_of_a_sum, epsilon="other")),
@@ -124,8 +124,8 @@ ARITHMETIC: Final = rows(
     ("mul multiply", Operator(product, _shift_of_a_product, ends_scale=True)),
     ("mul_", Operator(product, ends_scale=True)),
     ("div divide true_divide",
-     Operator(_divided, _shift_of_a_quotient, division=_TWO, ends_scale=True)),
-    ("div_", Operator(_divided, division=_TWO, ends_scale=True)),
+     Operator(_divided, _shift_of_a_quotient, division=_DENOMINATOR, ends_scale=True)),
+    ("div_", Operator(_divided, division=_DENOMINATOR, ends_scale=True)),
     ("neg", Operator(same, passed_on)),
     ("neg_ negative positive abs abs_ copysign", Operator(same)),
     ("real imag view_as_real view_as_complex", Operator(same, memory=Memory.VIEW)),

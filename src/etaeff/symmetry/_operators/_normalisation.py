@@ -82,10 +82,12 @@ def _layer_norm_of_shift(call: ShiftedCall) -> Tensor | None:
 
 
 def _all_but_channels(shift: Tensor) -> list[int]:
+    """The axes over which a batch norm takes means."""
     return [axis for axis in range(shift.ndim) if axis != 1]
 
 
 def _spatial(shift: Tensor) -> list[int]:
+    """The axes over which an instance norm takes means."""
     return list(range(2, shift.ndim))
 
 

@@ -7,7 +7,7 @@ from etaeff.symmetry._operators._operator import Memory, Operator, rows
 from etaeff.symmetry._operators._shifts import passed_on, reshaped
 
 _VIEW: Final = Memory.VIEW
-_PERHAPS: Final = Memory.MAY_BE_ITS_INPUT
+_INPUT: Final = Memory.MAY_BE_ITS_INPUT
 
 SHAPES: Final = rows(
     # Views.
@@ -27,7 +27,7 @@ SHAPES: Final = rows(
     ("""lift lift_fresh_copy reshape_as sum_to_size ravel hsplit vsplit dsplit unsafe_chunk
      unsafe_split mH adjoint matrix_H linalg_diagonal squeeze_ unsqueeze_ t_
      transpose_""", Operator(same)),
-    ("expand_copy", Operator(memory=_PERHAPS)),
+    ("expand_copy", Operator(memory=_INPUT)),
     # Copies.
     ("repeat", Operator(same, carries=True)),
     ("""narrow_copy repeat_interleave tile flip fliplr flipud roll rot90 triu triu_ tril tril_ diag
@@ -37,7 +37,7 @@ SHAPES: Final = rows(
     ("""cat concat concatenate stack hstack vstack dstack column_stack cartesian_prod
      block_diag""", Operator(joined)),
     ("broadcast_tensors meshgrid atleast_1d atleast_2d atleast_3d",
-     Operator(joined, memory=_PERHAPS)),
+     Operator(joined, memory=_INPUT)),
     # Sizes, and places of entries.
     ("sym_size sym_numel sym_stride sym_storage_offset", Operator(blind)),
     ("nonzero nonzero_numpy argwhere one_hot", Operator(blind)),

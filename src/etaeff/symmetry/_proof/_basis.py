@@ -53,7 +53,7 @@ class Span:
 
     def __init__(self, vectors: Sequence[Vector]) -> None:
         """The span of `vectors`."""
-        self._pivots = {min(own): own for own in independent(vectors)}
+        self._pivots = {min(vector): vector for vector in independent(vectors)}
 
     def __contains__(self, vector: Vector) -> bool:
         """Whether `vector` is one of the combinations."""
@@ -90,6 +90,7 @@ def homogeneous(
 
 
 def _difference(left: Mapping[int, Fraction], right: Mapping[int, Fraction]) -> Vector:
+    """Left − right, without zeros."""
     total = dict(left)
     for i, v in right.items():
         total[i] = total.get(i, Fraction(0)) - v

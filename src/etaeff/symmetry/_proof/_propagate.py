@@ -70,6 +70,7 @@ class _Interpreter:
         self.views: dict[fx.Node, list[fx.Node]] = {}
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs, as values; inputs are those of the placeholders in order."""
         waiting = iter(inputs)
         for node in self.module.graph.nodes:
             if node.op == "placeholder":
@@ -85,17 +86,20 @@ class _Interpreter:
         return []
 
     def _attribute(self, node: fx.Node) -> Any:
-        found: Any = self.module
+        """A constant of the module, or a graph in it."""
+        attribute: Any = self.module
         for part in str(node.target).split("."):
-            found = getattr(found, part)
-        if isinstance(found, Tensor):
-            return _value(found, None if _is_zero(found) else FREE)
-        return found
+            attribute = getattr(attribute, part)
+        if isinstance(attribute, Tensor):
+            return _value(attribute, None if _is_zero(attribute) else FREE)
+        return attribute
 
     def _filled(self, argument: Any) -> Any:
+        """An argument with the value of each node in its stead."""
         return fx.node.map_arg(argument, lambda node: self.values[node])
 
     def _call(self, node: fx.Node) -> Any:
+        """What a node puts out, as a value or a list of them."""
         args, kwargs = self._filled(node.args), self._filled(node.kwargs)
         target: Any = node.target
         if target is operator.getitem:
@@ -113,16 +117,20 @@ class _Interpreter:
         return _like(node.meta.get("val"), degree)
 
     def _wrapped(self, node: fx.Node, args: Sequence[Any]) -> Any:
-        """The graph inside; what it writes into is known by other names out here."""
-        place = next(i for i, given in enumerate(args) if isinstance(given, fx.GraphModule))
-        inner = _Interpreter(args[place], self.flow)
-        found = inner.run(args[place + 1 :])
-        places = [own for own in args[place].graph.nodes if own.op == "placeholder"]
-        for own, outer in zip(places, node.args[place + 1 :], strict=False):
-            value = inner.values[own]
+        """The graph inside; what it writes into is known by other names outside."""
+        position = next(i for i, given in enumerate(args) if isinstance(given, fx.GraphModule))
+        inner = _Interpreter(args[position], self.flow)
+        results = inner.run(args[position + 1 :])
+        inside = [
+            placeholder
+            for placeholder in args[position].graph.nodes
+            if placeholder.op == "placeholder"
+        ]
+        for placeholder, outer in zip(inside, node.args[position + 1 :], strict=False):
+            value = inner.values[placeholder]
             if isinstance(outer, fx.Node) and value is not self.values[outer]:
                 self._write(outer, value.degree, certain=False, cause=f"{node.target}")
-        return found
+        return results
 
     def _python(self, node: fx.Node, args: Sequence[Any]) -> Any:
         """Arithmetic on sizes, or what has no rule."""
@@ -132,6 +140,7 @@ class _Interpreter:
         return _like(node.meta.get("val"), FREE)
 
     def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree | list[Degree]:
+        """The degree of an operator's result, or of each of its results."""
         row = operator_of(name)
         cause = f"{name} in {module_of(node)[0] or 'the model'}"
         guards = bool(row.epsilon) and adds_epsilon(node, arguments.get(row.epsilon))
@@ -147,6 +156,7 @@ class _Interpreter:
         return degree
 
     def _unknown(self, name: str, tensors: list[Value]) -> None:
+        """Remember that there is no rule, and demand what is safe."""
         self.flow.unknown[name] = None
         for value in tensors:
             self.flow.constraints.vanish(value.degree, f"{name}, which has no rule")
@@ -154,7 +164,7 @@ class _Interpreter:
     def _note_absorbed(
         self, row: Operator, arguments: Mapping[str, Any], degree: Degree, node: fx.Node
     ) -> None:
-        """Remember whose scale ends here: in a normalisation, or as a product's factors cancel."""
+        """Remember whose scale ends: in a normalisation, or as a product's factors cancel."""
         if not row.ends_scale:
             return
         given = [arguments["input"]] if "input" in arguments else list(arguments.values())
@@ -182,8 +192,9 @@ class _Interpreter:
             self.values[node] = self._rewritten(self.values[node], degree, sure, cause)
 
     def _rewritten(self, old: Any, degree: Degree, sure: bool, cause: str) -> Any:
+        """The value of memory into which something of `degree` was written."""
         if isinstance(old, list):
-            return [self._rewritten(own, degree, sure, cause) for own in old]
+            return [self._rewritten(part, degree, sure, cause) for part in old]
         if not isinstance(old, Value) or not old.floating:
             return old
         both = degree if sure else self.flow.constraints.agree([old.degree, degree], cause)
@@ -194,7 +205,7 @@ def _by_rule(row: Operator, call: Call) -> Degree | list[Degree]:
     """The degree by the rule of an operator.
 
     Raises:
-        NoRuleError: If there is none, or it looked for an argument that has another name here.
+        NoRuleError: If there is none, or it looked for an argument that has another name.
     """
     if row.degree is None:
         raise NoRuleError
@@ -214,9 +225,10 @@ def _is_zero(constant: Tensor) -> bool:
 
 
 def _value(meta: Any, degree: Degree) -> Any:
+    """The value of what `meta` describes; numbers and sizes stand for themselves."""
     if isinstance(meta, Tensor):
         floating = meta.is_floating_point() or meta.is_complex()
-        return Value(degree if floating else FREE, floating, meta.ndim)  # places have no scale
+        return Value(degree if floating else FREE, floating, meta.ndim)  # indices have no scale
     return meta
 
 
@@ -224,6 +236,6 @@ def _like(meta: Any, degree: Degree | list[Degree]) -> Any:
     """The result of an operator: one tensor, or several, of the same degree if one is given."""
     if isinstance(meta, list | tuple):
         each = degree if isinstance(degree, list) else [degree] * len(meta)
-        return [_like(part, own) for part, own in zip(meta, each, strict=True)]
+        return [_like(part, single) for part, single in zip(meta, each, strict=True)]
     assert not isinstance(degree, list)
     return _value(meta, degree)

@@ -1,10 +1,10 @@
 """Parameters that a later operator forgets: the small calculus of shifts.
 
-A convolution's bias adds to each channel what does not depend on the place; Batch Normalization
-subtracts the mean over places. A bias of the keys adds the same to all scores of a query; softmax
-does not notice. So a change of a parameter is followed through the graph as an added *shift*, of
-which one thing is known: along which axes it is constant. It is kept as a tensor without data,
-whose constant axes have a stride of zero.
+A convolution's bias adds to each channel what does not depend on the position; Batch Normalization
+subtracts the mean over positions. A bias of the keys adds the same to all scores of a query;
+softmax does not notice. So a change of a parameter is followed through the graph as an added
+*shift*, of which one thing is known: along which axes it is constant. `_operators/_shifts.py` says
+what shifts are, and the table of operators what becomes of them.
 """
 
 import operator
@@ -31,6 +31,7 @@ def forgotten_biases(graph: Graph) -> set[str]:
 
 
 def _is_forgotten(parameter: fx.Node, nodes: Sequence[fx.Node], order: dict[fx.Node, int]) -> bool:
+    """Whether no output is shifted when a parameter is."""
     meta = parameter.meta.get("val")
     if not parameter.users:
         return True

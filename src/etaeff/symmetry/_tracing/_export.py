@@ -14,10 +14,10 @@ from etaeff.errors import UsageError
 from etaeff.symmetry._tracing._graph import Graph, of_program
 from etaeff.symmetry._tracing._restore import unwritten
 from etaeff.symmetry._tracing._values import copied
-from etaeff.symmetry._words import described, told_in_line
+from etaeff.symmetry._words import described, in_a_line
 
 # Not about the model: the machine, or the installation.
-ELSEWHERE: Final = (ImportError, OSError, MemoryError)
+MACHINE_ERRORS: Final = (ImportError, OSError, MemoryError)
 
 
 def export(
@@ -35,9 +35,9 @@ def export(
         except Exception as error:
             failure = error
     refuse_if_it_fails(model, args, kwargs)
-    if isinstance(failure, ELSEWHERE):
+    if isinstance(failure, MACHINE_ERRORS):
         raise failure
-    return None, told_in_line(failure)
+    return None, in_a_line(failure)
 
 
 def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[st
             model(*copied(args), **copied(kwargs))
     except Exception as error:
         raise UsageError(
-            f"{type(model).__name__} fails on {described(args, kwargs)}: {told_in_line(error)}"
+            f"{type(model).__name__} fails on {described(args, kwargs)}: {in_a_line(error)}"
         ) from error
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from etaeff.symmetry._tracing._export import ELSEWHERE, quiet
+from etaeff.symmetry._tracing._export import MACHINE_ERRORS, quiet
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._torch import logged, taken_apart, tell_modules
 from etaeff.symmetry._tracing._values import copied, tensors_in
-from etaeff.symmetry._words import told_in_line
+from etaeff.symmetry._words import in_a_line
 
 
 def dispatch_log(
@@ -29,17 +29,17 @@ def dispatch_log(
         given = iter(flat)
         state = {name: next(given) for name in (*parameters, *buffers)}
         positional, named = put_together(list(given))
-        found = torch.func.functional_call(model, state, positional, named)
-        return tensors_in(found)
+        result = torch.func.functional_call(model, state, positional, named)
+        return tensors_in(result)
 
     with quiet(), _named_in_metadata(model):
         try:
             copies = (b.clone() for b in buffers.values())
             module = logged(forward, [*parameters.values(), *copies, *values])
-        except ELSEWHERE:
+        except MACHINE_ERRORS:
             raise
         except Exception as error:
-            return None, told_in_line(error)
+            return None, in_a_line(error)
     placeholders = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     split = len(parameters)
     return Graph(

@@ -30,10 +30,10 @@ def written_by(node: fx.Node) -> fx.Node | None:
 
 def covers(part: fx.Node, whole: fx.Node) -> bool:
     """Whether a view shows all of the memory that it is a view of."""
-    own, other = part.meta.get("val"), whole.meta.get("val")
-    if not isinstance(own, Tensor) or not isinstance(other, Tensor):
+    seen, memory = part.meta.get("val"), whole.meta.get("val")
+    if not isinstance(seen, Tensor) or not isinstance(memory, Tensor):
         return part is whole
-    return bool(own.numel() * own.element_size() == other.numel() * other.element_size())
+    return bool(seen.numel() * seen.element_size() == memory.numel() * memory.element_size())
 
 
 def module_of(node: fx.Node) -> tuple[str, str]:

@@ -50,22 +50,22 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
 def _attributes(module: nn.Module) -> Callable[[], None]:
     """What puts a module's attributes back: mode, hooks, caches, and what it draws chance from."""
-    own = vars(module)
-    values = dict(own)
-    inside = {key: copy.copy(v) for key, v in own.items() if type(v) in _CONTAINERS}
-    chances = [v for v in own.values() if isinstance(v, torch.Generator)]
-    states = [chance.get_state() for chance in chances]
+    attributes = vars(module)
+    values = dict(attributes)
+    contents = {key: copy.copy(v) for key, v in attributes.items() if type(v) in _CONTAINERS}
+    generators = [v for v in attributes.values() if isinstance(v, torch.Generator)]
+    states = [generator.get_state() for generator in generators]
 
     def put_back() -> None:
-        for key in own.keys() - values.keys():
-            del own[key]
-        own.update(values)
-        for key, before in inside.items():
-            held: Any = own[key]
+        for key in attributes.keys() - values.keys():
+            del attributes[key]
+        attributes.update(values)
+        for key, before in contents.items():
+            held: Any = attributes[key]
             held.clear()
             held.extend(before) if isinstance(held, list) else held.update(before)
-        for chance, state in zip(chances, states, strict=True):
-            chance.set_state(state)
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
     return put_back
 

@@ -13,12 +13,12 @@ def copied(values: Any) -> Any:
     return mapped(lambda v: v.detach().clone() if isinstance(v, Tensor) else v, values)
 
 
-def tensors_in(found: Any) -> list[Tensor]:
+def tensors_in(results: Any) -> list[Tensor]:
     """All tensors of what a model returned, those in dataclasses too."""
     tensors = []
-    for leaf in leaves(found):
+    for leaf in leaves(results):
         if isinstance(leaf, Tensor):
             tensors.append(leaf)
         elif is_dataclass(leaf) and not isinstance(leaf, type):
-            tensors += tensors_in([getattr(leaf, own.name) for own in fields(leaf)])
+            tensors += tensors_in([getattr(leaf, field.name) for field in fields(leaf)])
     return tensors

@@ -1,0 +1,123 @@
+"""All that is known of a model before anything is said of it: its graph, and samples of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from etaeff.errors import UsageError
+from etaeff.records.audits import Note, NoteKind
+from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
+from etaeff.symmetry._measurement._float64 import Run, runner
+from etaeff.symmetry._measurement._replacing import change
+from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._tracing._export import export, refuse_if_it_fails
+from etaeff.symmetry._tracing._graph import Graph
+from etaeff.symmetry._tracing._log import dispatch_log
+from etaeff.symmetry._words import described, in_a_line
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of a model.
+
+    Attributes:
+        tensors: Parameters by their first name.
+        aliases: First name of every name.
+        inputs: Flat inputs.
+        graph: The traced model; `None` if it cannot be traced.
+        run: The model with every ε taken away; `None` if nothing was measured.
+        drawn: Samples with every ε taken away; none if nothing was measured.
+        own_epsilon: Samples with the model's own ε.
+        tracer: What made the graph; see `Audit`.
+    """
+
+    tensors: Mapping[str, Tensor]
+    aliases: Mapping[str, str]
+    inputs: Sequence[Any]
+    graph: Graph | None = None
+    run: Run | None = None
+    drawn: Sequence[Sample] = ()
+    own_epsilon: Sequence[Sample] = ()
+    tracer: str = "none"
+
+    def moved(self, other: Callable[[str, Tensor], Tensor]) -> float:
+        """How far outputs move when weights are replaced; see `change`."""
+        assert self.run is not None
+        return change(self.run, self.tensors, self.aliases, self.inputs, other)
+
+
+def gathered(
+    evidence: Evidence,
+    model: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    checks: int,
+    seed: int,
+    notes: list[Note],
+) -> Evidence:
+    """Trace a model, and measure it.
+
+    Args:
+        evidence: Its parameters and inputs.
+        model: It is in the mode in which it is traced.
+        args: Positional arguments of its forward pass.
+        kwargs: Keyword arguments.
+        checks: Backward passes; with 0 nothing is measured.
+        seed: Of the measurement.
+        notes: They are added to it.
+
+    Raises:
+        UsageError: If neither succeeds.
+    """
+    graph, run, tracer = _traced(model, args, kwargs, notes)
+    evidence = replace(evidence, graph=graph, tracer=tracer)
+    if checks:
+        try:
+            evidence = _measured(evidence, run, checks, seed)
+        except Exception as error:
+            refuse_if_it_fails(model, args, kwargs)
+            call = described(args, kwargs)
+            notes.append(NoteKind.NOT_MEASURED.note(call=call, error=in_a_line(error)))
+    if graph is None and not evidence.drawn:
+        raise UsageError(
+            f"Nothing can be said of {type(model).__name__}: it was neither traced nor measured. "
+            + " ".join(notes)
+        )
+    return evidence
+
+
+def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed: int) -> Evidence:
+    """The evidence with samples, those with the model's own ε where a graph has it."""
+    given = evidence.tensors, evidence.aliases, evidence.inputs
+    ideal = run(False)
+    drawn = samples(ideal, *given, count=checks, seed=seed)
+    own = samples(run(True), *given, count=1, seed=seed) if evidence.graph is not None else []
+    return replace(evidence, run=ideal, drawn=drawn, own_epsilon=own)
+
+
+def _traced(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
+) -> tuple[Graph | None, Callable[[bool], Run], str]:
+    """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
+    graph, failure = export(model, args, kwargs)
+    if graph is not None:
+        return graph, _runner_of(graph), "torch.export"
+    graph, reason = dispatch_log(model, args, kwargs)
+    if graph is not None:
+        try:
+            reason = difference_elsewhere(model, args, kwargs, graph)
+        except Exception as error:
+            notes.append(NoteKind.LOG_NOT_COMPARED.note(error=in_a_line(error)))
+    if graph is not None and not reason:
+        notes.append(NoteKind.LOGGED.note(failure=failure))
+        return graph, _runner_of(graph), "dispatch log"
+    notes.append(NoteKind.NOT_TRACED.note(failure=failure, reason=reason))
+    return None, lambda own_epsilon: eager(model, args, kwargs), "none"
+
+
+def _runner_of(graph: Graph) -> Callable[[bool], Run]:
+    """How to run a graph with its own ε or without."""
+    return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
