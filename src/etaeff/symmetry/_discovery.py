@@ -30,9 +30,8 @@ def comparison(evidence: Evidence, symmetries: Sequence[Symmetry], rank: int) ->
     known = torch.tensor([[float(v.get(n, 0)) for n in names] for v in vectors], dtype=space.dtype)
     others = space - space @ torch.linalg.pinv(known) @ known if vectors else space
     _, sizes, rows = torch.linalg.svd(others, full_matrices=False)
-    far = (
-        _FAR_POWER * rows[sizes > _REMAINDER] / rows[sizes > _REMAINDER].abs().amax(1, keepdim=True)
-    )
+    unknown = rows[sizes > _REMAINDER]
+    far = _FAR_POWER * unknown / unknown.abs().amax(1, keepdim=True)
     both = torch.cat([far, -far]).tolist()
     powers = [dict(zip(names, row, strict=True)) for row in both]
     if any(evidence.moved(scaled_by(row)) > _VISIBLE_CHANGE for row in powers):

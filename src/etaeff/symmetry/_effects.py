@@ -80,16 +80,9 @@ def _effect(
         seen = "it has no effect on the outputs" if shown else "no effect of it was measured"
         return DecayKind.INERT, f"{seen}."
     if SymmetryKind.SCALE_INVARIANT in kinds:
-        if block is not None and len(block.names) == 1:
-            feeds = _fed(ends[name])
-            why = f"it feeds {feeds}." if feeds else "the outputs do not change with its scale."
-        else:
-            joint = next(s for s in moving if s.is_scale_invariant)
-            others = [n for n in joint.exponents if n != name]
-            why = f"the outputs do not change when it is scaled together with {named(others, 2)}"
-            feeds = _fed([end for n in joint.exponents for end in ends[n]])
-            why += f", before {feeds}." if feeds else "."
-        return DecayKind.SETS_LR, why
+        alone = block is not None and len(block.names) == 1
+        joint = next(s for s in moving if s.is_scale_invariant)
+        return DecayKind.SETS_LR, _alone(ends[name]) if alone else _together(name, joint, ends)
     if SymmetryKind.RESCALING in kinds:
         rescalings = [s for s in moving if s.kind is SymmetryKind.RESCALING]
         shortest = min(rescalings, key=lambda s: len(s.exponents))
@@ -97,6 +90,22 @@ def _effect(
         against = [n for n, v in shortest.exponents.items() if (v > 0) != sign]
         return DecayKind.BALANCES, f"its scale can move to {named(against, 2)}."
     return DecayKind.REGULARISES, "no scaling of it leaves the outputs unchanged."
+
+
+def _alone(ends: Sequence[tuple[str, str]]) -> str:
+    """Why a parameter is scale-invariant by itself."""
+    feeds = _fed(ends)
+    return f"it feeds {feeds}." if feeds else "the outputs do not change with its scale."
+
+
+def _together(name: str, joint: Symmetry, ends: Mapping[str, Sequence[tuple[str, str]]]) -> str:
+    """Why a parameter is scale-invariant together with others."""
+    others = [other for other in joint.exponents if other != name]
+    feeds = _fed([end for other in joint.exponents for end in ends[other]])
+    return (
+        f"the outputs do not change when it is scaled together with {named(others, 2)}"
+        f"{f', before {feeds}' if feeds else ''}."
+    )
 
 
 def _fed(absorbed: Sequence[tuple[str, str]]) -> str:
