@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from etaeff.cli._inputs import check_inputs, loaded, sampled, tensor_specs
-from etaeff.cli._rules import check
+from etaeff.cli._rules import check_rules
 from etaeff.cli._target import TRANSFORMERS, importable, load, split
 from etaeff.errors import EtaeffError, UsageError, as_clause
 
@@ -21,7 +21,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         options: What was typed, by name.
     """
     where, _ = split(options["target"])
-    check(options["rules"], options["decayed"])
+    check_rules(options["rules"], options["decayed"])
     specs = tensor_specs(options["inputs"], options["ids"])
     check_inputs(specs, options["args"], options["vocab"])
     if options["config"] is not None and where != TRANSFORMERS:

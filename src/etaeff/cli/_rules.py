@@ -30,7 +30,7 @@ class Failure:
     names: tuple[str, ...]
 
 
-def check(rules: Sequence[str], decayed: Sequence[str]) -> None:
+def check_rules(rules: Sequence[str], decayed: Sequence[str]) -> None:
     """Refuse rules that are not known, and globs without a rule that takes them."""
     for rule in rules:
         if rule not in RULES:
@@ -61,31 +61,30 @@ def failures(
     for glob in decayed:
         if not any(fnmatchcase(name, glob) for name in names):
             raise UsageError(f"`--decayed {glob}` fits no parameter of {values['model']}.")
-    invariant = tuple(
-        n for n in names if values["parameters"][n]["group"] == DecayKind.SETS_LR.group
-    )
+    group = DecayKind.SETS_LR.group
+    invariant = tuple(name for name in names if values["parameters"][name]["group"] == group)
+    fitting = tuple(n for n in invariant if any(fnmatchcase(n, glob) for glob in decayed))
     broken = []
     for rule in dict.fromkeys(rules):
         if rule == UNPROVED:
             broken += _unproved(values)
-            continue
-        refused = invariant
-        if rule == DECAYED:
-            refused = tuple(n for n in refused if any(fnmatchcase(n, glob) for glob in decayed))
-        if refused:
-            number = "1 parameter is" if len(refused) == 1 else f"{len(refused)} parameters are"
-            also = " and decayed" if rule == DECAYED else ""
-            broken.append(
-                Failure(
-                    rule,
-                    f"{number} scale-invariant{also}: {_listed(refused)}.",
-                    refused,
-                )
-            )
+        elif rule == DECAYED:
+            broken += _invariant(rule, fitting, " and decayed")
+        else:
+            broken += _invariant(rule, invariant)
     return broken
 
 
+def _invariant(rule: str, names: tuple[str, ...], also: str = "") -> list[Failure]:
+    """The failure of a rule that wants none of these parameters, if there are any."""
+    if not names:
+        return []
+    number = "1 parameter is" if len(names) == 1 else f"{len(names)} parameters are"
+    return [Failure(rule, f"{number} scale-invariant{also}: {_listed(names)}.", names)]
+
+
 def _unproved(values: Mapping[str, Any]) -> list[Failure]:
+    """The failure of what is not proved, if there is anything."""
     unproved = [s["exponents"] for s in values["symmetries"] if not s["proved"]]
     sentences = [str(note) for note in notes_of(values) if note.kind.is_doubt]
     names = tuple(dict.fromkeys(name for exponents in unproved for name in exponents))
@@ -96,6 +95,7 @@ def _unproved(values: Mapping[str, Any]) -> list[Failure]:
 
 
 def _listed(names: Sequence[str]) -> str:
+    """Names by what they have in common, the first few of them."""
     alike = patterns(names)
     more = f" and {len(alike) - _SHOWN} more patterns" if len(alike) > _SHOWN else ""
     return ", ".join(map(str, alike[:_SHOWN])) + more

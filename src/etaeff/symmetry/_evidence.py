@@ -12,7 +12,7 @@ from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
 from etaeff.symmetry._measurement._float64 import Run, runner
 from etaeff.symmetry._measurement._replacing import change
 from etaeff.symmetry._measurement._samples import Sample, samples
-from etaeff.symmetry._tracing._export import export, refuse_if_it_fails
+from etaeff.symmetry._tracing._export import check_that_it_runs, export
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._log import dispatch_log
 from etaeff.symmetry._words import described, in_a_line
@@ -78,7 +78,7 @@ def gathered(
         try:
             evidence = _measured(evidence, run, checks, seed)
         except Exception as error:
-            refuse_if_it_fails(model, args, kwargs)
+            check_that_it_runs(model, args, kwargs)
             call = described(args, kwargs)
             notes.append(NoteKind.NOT_MEASURED.note(call=call, error=in_a_line(error)))
     if graph is None and not evidence.drawn:

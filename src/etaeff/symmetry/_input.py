@@ -83,15 +83,15 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
     aliases = {}
     tensors = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        _check(name, parameter)
+        _check_parameter(name, parameter)
         first_name = first.setdefault(id(parameter), _without(name, wrappers))
         aliases[name] = first_name
         tensors[first_name] = parameter
-    _refuse_shared_memory(tensors)
+    _check_memory(tensors)
     return tensors, aliases
 
 
-def _refuse_shared_memory(tensors: Mapping[str, Tensor]) -> None:
+def _check_memory(tensors: Mapping[str, Tensor]) -> None:
     """Refuse two parameters in the same memory: what scales one, scales the other."""
     places = sorted(
         (p.untyped_storage().data_ptr(), *_entries(p), name)
@@ -115,7 +115,7 @@ def _entries(tensor: Tensor) -> tuple[int, int]:
     return int(first) * tensor.element_size(), int(last) * tensor.element_size()
 
 
-def _check(name: str, parameter: Tensor) -> None:
+def _check_parameter(name: str, parameter: Tensor) -> None:
     """Refuse a parameter that has no scale."""
     if nn.parameter.is_lazy(parameter):
         raise UsageError(

@@ -85,7 +85,7 @@ class Audit:
         """
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
-        self._refuse_replaced(self._tensors)
+        self._check_replaced(self._tensors)
         shown = [s for s in self.symmetries if s.kind is SymmetryKind.INERT and s.proved]
         inert = [name for symmetry in shown for name in symmetry.exponents]
         groups = param_groups(
@@ -114,7 +114,7 @@ class Audit:
         groups.insert(0, free | {"params": first, "kind": "scale-invariant"})
         return [group for group in groups if group["params"]]
 
-    def _refuse_replaced(self, tensors: Mapping[str, Tensor]) -> None:
+    def _check_replaced(self, tensors: Mapping[str, Tensor]) -> None:
         """An optimiser of parameters that the model has no more would train nothing."""
         model = self._model() if self._model is not None else None
         if model is None:

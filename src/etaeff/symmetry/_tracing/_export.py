@@ -34,13 +34,13 @@ def export(
             return of_program(program), ""
         except Exception as error:
             failure = error
-    refuse_if_it_fails(model, args, kwargs)
+    check_that_it_runs(model, args, kwargs)
     if isinstance(failure, MACHINE_ERRORS):
         raise failure
     return None, in_a_line(failure)
 
 
-def refuse_if_it_fails(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+def check_that_it_runs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Run the model itself.
 
     Raises:
