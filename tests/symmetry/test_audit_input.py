@@ -677,6 +677,13 @@ def test_fsdp1_is_refused(alone, inside):
     refusal(nn.Sequential(wrapped) if inside else wrapped, None, "FullyShardedDataParallel")
 
 
+@pytest.mark.parametrize("mark", ["_is_flat_param", "_fsdp_flattened", "ds_id"])
+def test_flattened_shards_are_refused(mark):
+    model = small()
+    setattr(model[0].weight, mark, True)  # as FSDP1 and DeepSpeed mark them
+    refusal(model, None, "'0.weight'", "flattened shard", measure=False)
+
+
 def test_fsdp2_is_audited_or_refused(alone):
     mesh = dist.device_mesh.init_device_mesh("cpu", (1,))
     wrapped = fully_shard(small(), mesh=mesh)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from etaeff._checks.tensors import is_flattened, is_sharded
 from etaeff.errors import UsageError
-from etaeff.symmetry._tracing._torch import WRAPPED_UNDER, is_flattened
+from etaeff.symmetry._tracing._torch import WRAPPED_UNDER
 from etaeff.symmetry._tracing._values import copied
 
 
@@ -127,7 +128,7 @@ def _check_parameter(name: str, parameter: Tensor) -> None:
             f"Parameter {name!r} is a flattened shard, which has no channels. Audit the model "
             "before it is sharded."
         )
-    if type(parameter.data).__name__ == "DTensor":
+    if is_sharded(parameter):
         raise UsageError(
             f"Parameter {name!r} is spread over processes (DTensor). Audit the model before it is "
             "sharded; names and blocks stay the same."

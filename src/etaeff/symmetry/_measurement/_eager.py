@@ -10,12 +10,20 @@ from torch import Tensor, nn
 from etaeff.symmetry._measurement._float64 import TINY, Run, real, runner, scaled
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._torch import is_dropout, leaves, taken_apart
+from etaeff.symmetry._tracing._torch import leaves, taken_apart
 from etaeff.symmetry._tracing._values import copied, tensors_in
 
 _NEARBY_FACTOR: Final = 1 + 1e-3
 _EXACT_GAP: Final = 1e-9
 _FLOAT32_GAP: Final = 1e-5
+_DROPOUTS: Final = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
 _EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
 
 
@@ -38,7 +46,7 @@ def eager(
             alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
             if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
                 setattr(module, name, TINY)
-        if is_dropout(module):
+        if isinstance(module, _DROPOUTS):
             module.p = 0.0
     _, put_together = taken_apart((tuple(args), dict(kwargs)))
 

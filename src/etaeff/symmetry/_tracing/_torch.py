@@ -60,14 +60,14 @@ def argument_names(target: OpOverload) -> list[str]:
 
 def overload_name(target: OpOverload) -> str:
     """Such as `Tensor` of `add.Tensor`."""
-    return str(target._overloadname)
+    return str(target).split(".")[2]
 
 
 def beside(target: OpOverload) -> Any:
     """The operator that does the same and writes into nothing, such as `add` for `add_`."""
     name = str(target).split(".")[1]
     packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
-    return getattr(packet, target._overloadname, target)
+    return getattr(packet, overload_name(target), target)
 
 
 # --------------------------------------------------------------------------------------- tracing
@@ -100,16 +100,6 @@ def is_of_a_transform(constant: object) -> bool:
 def buffers_of(module: nn.Module) -> dict[str, Tensor | None]:
     """A module's dict of buffers itself: `register_buffer` cannot put one back in its place."""
     return module._buffers
-
-
-def is_dropout(module: nn.Module) -> TypeGuard[nn.modules.dropout._DropoutNd]:
-    """Whether it is one of torch's modules of dropout, which have `p`."""
-    return isinstance(module, nn.modules.dropout._DropoutNd)
-
-
-def is_flattened(parameter: Tensor) -> bool:
-    """Whether FSDP1 made it of several parameters."""
-    return bool(getattr(parameter, "_is_flat_param", False))
 
 
 # ---------------------------------------------------------------------------------------- memory
