@@ -73,6 +73,11 @@ def _multiply(tensor: Tensor, block: Block, factors: Tensor) -> Change:
     """Multiply the pieces of a tensor by a factor each."""
     if bool((factors == factors[0]).all()):
         return partial(tensor.mul_, float(factors[0]))  # a gradient may be sparse
+    if tensor.is_sparse:
+        raise UsageError(
+            f"The gradient of {quoted(block.names)} is sparse and cannot be divided piece by "
+            "piece. Call this after `optimizer.zero_grad()`, or give all pieces one `scale`."
+        )
     shard = Shard(tensor, block.axis % max(tensor.ndim, 1), block.count)
     rows = shard.rows(tensor)
     # Left in float64: rounded to bfloat16 first, it would miss the radius by 0.4 %.
