@@ -222,8 +222,10 @@ LAWLESS: Final[Mapping[str, str]] = MappingProxyType(
         "with the decay at no radius",
         "Adagrad": "it divides by the sum of all squared gradients, so that its steps shrink for "
         "ever and balance with the decay at no radius",
+        # Gradients of one variance, normal or Laplace: Adam is as it was, Adamax turns 20 % less.
         "Adamax": "it divides by the largest of its decayed gradients, whose size rests on the "
-        "tails of their distribution and which returns to no radius in a recursion of few moments",
+        "tails of their distribution and lags behind the radius by the age of the largest, and no "
+        "few moments say either",
         "ASGD": "its learning rate falls by a schedule of its own, and it decays by another share",
         "LBFGS": "it searches along the line, so that its step has no length of its own",
         "RAdam": "it takes plain steps until its second moment is known, and rectifies later ones",
