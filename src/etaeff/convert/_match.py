@@ -96,11 +96,14 @@ def match(
     """
     block: dict[str, Any] = {"dim": dim, "grad_norm_sq": grad_norm_sq}
     first = equilibrium(
-        source.optimizer, **block, **_own(source.optimizer, shape), **source.arguments()
+        source.optimizer, **block, **_shape(source.optimizer, shape), **source.arguments()
     )
     angle, half_life = _turn(source.optimizer, first)
-    beta2s = (*(source.betas[1:] if source.betas and target != "lion" else ()), *_BETA2S)
-    aim = Aim(target, block | _own(target, shape), arguments, beta2s)
+    beta2s = (
+        *(source.betas[1:] if source.betas and optimizer_of(target).memory == "betas" else ()),
+        *_BETA2S,
+    )
+    aim = Aim(target, block | _shape(target, shape), arguments, beta2s)
     notes: list[str] = []
     if match_time:
         arguments = arguments | aim.momentum(angle, half_life, notes)
@@ -142,8 +145,8 @@ class Aim:
         """The product of η and λ with this angle at equilibrium."""
 
         def excess(log_product: float) -> float:
-            found = self.equilibrium(math.exp(log_product), **momentum)
-            return math.log(_turn(self.optimizer, found)[0] / angle)
+            rest = self.equilibrium(math.exp(log_product), **momentum)
+            return math.log(_turn(self.optimizer, rest)[0] / angle)
 
         # Right but for factors of order 1, and below where decay alone shakes the weight.
         start = (1 + self.lr_power) * math.log(min(angle, 1.0))
@@ -166,14 +169,14 @@ class Aim:
             def with_betas(beta1: float, beta2: float = beta2) -> dict[str, Any]:
                 return {"betas": (beta1, beta2)}
 
-            found = self._momentum(with_betas, angle, half_life, notes)
-            if found is not None:
+            betas = self._momentum(with_betas, angle, half_life, notes)
+            if betas is not None:
                 if beta2 != self.beta2s[0]:
                     notes.append(
                         f"beta2 is {beta2:g}: at {self.beta2s[0]:g} the second moment would lag "
                         "behind and keep the norm from settling in that time."
                     )
-                return found
+                return betas
         return {}
 
     def _momentum(
@@ -186,9 +189,9 @@ class Aim:
         """The same with all but one number held; `None` if it is too slow at any momentum."""
 
         def excess(lag: float) -> float:
-            own = named(math.tanh(lag / 2))  # lag = ln (1 + μ)/(1 − μ)
-            found = self.equilibrium(self.product(angle, **own), **own)
-            return math.log(half_life / _turn(self.optimizer, found)[1])
+            momentum = named(math.tanh(lag / 2))  # lag = ln (1 + μ)/(1 − μ)
+            rest = self.equilibrium(self.product(angle, **momentum), **momentum)
+            return math.log(half_life / _turn(self.optimizer, rest)[1])
 
         if excess(0.0) >= 0:
             notes.append(
@@ -206,24 +209,28 @@ class Aim:
         return None
 
 
-def _turn(optimizer: str, found: Equilibrium) -> tuple[float, float]:
+def _turn(optimizer: str, rest: Equilibrium) -> tuple[float, float]:
     """Angle and half-life, if they are known."""
-    if found.angle is None or found.half_life is None:
-        raise UsageError(f"The turn of `{optimizer}` is not known. {found.notes[0]}")
-    return float(found.angle), max(float(found.half_life), _AT_ONCE)
+    if rest.angle is None or rest.half_life is None:
+        raise UsageError(f"The turn of `{optimizer}` is not known. {rest.notes[0]}")
+    return float(rest.angle), max(float(rest.half_life), _AT_ONCE)
 
 
 def _steps(half_life: float) -> str:
+    """A half-life as a number in a sentence."""
     return "0" if half_life <= _AT_ONCE else f"{half_life:.4g}"
 
 
-def _own(optimizer: str, shape: tuple[int, int] | None) -> dict[str, Any]:
-    return {"shape": shape} if optimizer == "muon" and shape is not None else {}
+def _shape(optimizer: str, shape: tuple[int, int] | None) -> dict[str, Any]:
+    """The shape of the matrix, for an optimiser that has a use for it."""
+    takes_it = "shape" in optimizer_of(optimizer).defaults
+    return {"shape": shape} if takes_it and shape is not None else {}
 
 
 def _setting(
     optimizer: str, lr: float, product: float, lr_power: int, arguments: dict[str, Any]
 ) -> Setting:
+    """The setting with this product, all of which that is not η is λ."""
     log_wd = math.log(product) - lr_power * math.log(lr)
     if not abs(log_wd) < _LARGEST_LOG:
         raise UsageError(f"With lr {lr:g} the `wd` would be e**{log_wd:.0f}, out of float64.")
@@ -254,17 +261,18 @@ def _bracket(excess: Callable[[float], float], start: float) -> tuple[float, flo
     high, step = low, 2.0
     while step > _SMALLEST_STEP:
         try:
-            found = excess(high + step)
+            above = excess(high + step)
         except UsageError:
             step /= 2
             continue
         high += step
-        if found > 0:
+        if above > 0:
             return low, high
     raise UsageError(_TOO_FAR)
 
 
 def _is_high(excess: Callable[[float], float], at: float) -> bool:
+    """Whether the root of an increasing function lies at or below a point."""
     try:
         return excess(at) >= 0
     except UsageError:  # no equilibrium: the decay is too strong
@@ -277,15 +285,15 @@ def _root(excess: Callable[[float], float], low: float, high: float) -> float:
     side = 0
     for _ in range(_ITERATIONS):
         middle = (low * above - high * below) / (above - below)
-        found = excess(middle)
-        if abs(found) < _EXACT or high - low < _EXACT * max(1.0, abs(middle)):
+        value = excess(middle)
+        if abs(value) < _EXACT or high - low < _EXACT * max(1.0, abs(middle)):
             return middle
-        if found > 0:
-            high, above = middle, found
+        if value > 0:
+            high, above = middle, value
             below = below / 2 if side > 0 else below
             side = 1
         else:
-            low, below = middle, found
+            low, below = middle, value
             above = above / 2 if side < 0 else above
             side = -1
     return middle

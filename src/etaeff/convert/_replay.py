@@ -7,18 +7,16 @@ from numpy.typing import ArrayLike
 
 from etaeff._checks.numbers import FloatArray, check_shapes, per_step, positive, result
 from etaeff.errors import UsageError
-from etaeff.theory import effective_lr, invariant, radius_power, update_norm, usual_decay
-
-# What sets the length of an update; `dim` where it is not said.
-_NEEDS = {"sgd": "grad_norm_sq", "muon": "shape", "normalized": ""}
+from etaeff.theory import Setting, effective_lr, update_norm
+from etaeff.theory.settings import UpdateRule, requested_run, rule_of
 
 
 def from_trajectory(
-    source: str,
-    target: str,
+    source: str | Setting,
+    target: str | Setting,
     *,
-    lr: ArrayLike,
-    wd: ArrayLike,
+    lr: ArrayLike | None = None,
+    wd: ArrayLike | None = None,
     radius: ArrayLike,
     target_radius: ArrayLike = 1.0,
     source_arguments: dict[str, Any] | None = None,
@@ -39,8 +37,9 @@ def from_trajectory(
     length of the steps and so, while steps are short, the angle.
 
     Args:
-        source: Optimiser of the recorded run, as in `etaeff.equilibrium`.
-        target: Optimiser of the run to come.
+        source: Optimiser of the recorded run, as in `etaeff.equilibrium`: a `Setting`, or a name
+            with `lr` and `wd`. Beside a setting, a schedule takes the place of its number.
+        target: Optimiser of the run to come: a name, or a `Setting` whose `lr` and `wd` are let be.
         lr: η > 0 of each recorded step, or one number.
         wd: λ ≥ 0 of each recorded step, or one number.
         radius: ‖w‖ > 0 before each recorded step; further axes are blocks.
@@ -70,53 +69,43 @@ def from_trajectory(
     References:
         Hoffer et al., "Norm matters", 2018, for the correction per channel between SGD runs.
     """
-    norms, own = positive("radius", radius), positive("target_radius", target_radius)
+    norms, new_norms = positive("radius", radius), positive("target_radius", target_radius)
     if not norms.ndim:
         raise UsageError("`radius` must have an axis of time: ‖w‖ before each recorded step.")
+    rule, lr, wd = requested_run(source, lr, wd, source_arguments or {})
+    new_rule = rule_of(target, target_arguments or {})
     eta, lam = per_step(lr, wd, len(norms))
     positive("lr", eta)
     with np.errstate(over="ignore"):
         x = eta * lam
     if np.any(x >= 1):
         raise UsageError(f"`lr` times `wd` must be below 1, got {np.max(x)}.")
+    if rule.divides_decay and x.any():
+        raise UsageError(
+            f"A run of `{rule.name}` with L2 has no effective rate by itself: its second moment "
+            "holds the decay."
+        )
     in_time = (-1, *[1] * (norms.ndim - 1))
-    phi = effective_lr(source, lr=eta.reshape(in_time), radius=norms)
+    phi = effective_lr(rule.name, lr=eta.reshape(in_time), radius=norms)
     phi = phi / (1 - x).reshape(in_time)
-    lengths = _length_ratio(
-        source, target, source_arguments, target_arguments, dim, grad_norm_sq, decays=bool(x.any())
-    )
-    check_shapes(radius=norms, target_radius=own, grad_norm_sq=lengths)
+    lengths = _length_ratio(rule, new_rule, {"dim": dim, "grad_norm_sq": grad_norm_sq})
+    check_shapes(radius=norms, target_radius=new_norms, grad_norm_sq=lengths)
+    power = new_rule.optimizer.radius_power
     with np.errstate(over="ignore", under="ignore"):
-        return result("learning rate", phi * own ** radius_power(target) * lengths)
+        return result("learning rate", phi * new_norms**power * lengths)
 
 
-def _length_ratio(
-    source: str,
-    target: str,
-    source_arguments: dict[str, Any] | None,
-    target_arguments: dict[str, Any] | None,
-    dim: ArrayLike | None,
-    grad_norm_sq: ArrayLike | None,
-    *,
-    decays: bool,
-) -> FloatArray:
+def _length_ratio(source: UpdateRule, target: UpdateRule, sizes: dict[str, Any]) -> FloatArray:
     """U of the source over U of the target; what both need and neither has cancels out."""
-    needs = [_NEEDS.get(name, "dim") for name in (source, target)]
-    block: dict[str, Any] = {"dim": dim, "grad_norm_sq": grad_norm_sq}
-    if needs[0] == needs[1] and block.get(needs[0], 0) is None:
-        block[needs[0]] = 1.0
+    need = source.optimizer.length_needs
+    alike = need == target.optimizer.length_needs
+    if alike and need in sizes and sizes[need] is None:
+        sizes = {**sizes, need: 1.0}
     lengths = []
-    for name, arguments in ((source, source_arguments), (target, target_arguments)):
-        own: dict[str, Any] = dict(arguments or {})
-        decay = own.pop("decay", None)
-        invariant(name, decay=decay)  # refuses what it cannot be
-        if name == source and (decay or usual_decay(name)) == "l2" and name != "sgd" and decays:
-            raise UsageError(
-                f"A run of `{name}` with L2 has no effective rate by itself: its second moment "
-                "holds the decay."
-            )
-        if name == "muon" and source == target:
-            own.setdefault("shape", (1, 1))
-        lengths.append(update_norm(name, **block, **own))
+    for rule in (source, target):
+        arguments = dict(rule.arguments)
+        if alike and need == "shape" and arguments["shape"] is None:
+            arguments["shape"] = (1, 1)
+        lengths.append(update_norm(rule.name, **sizes, **arguments))
     check_shapes(source=lengths[0], target=lengths[1])
     return np.asarray(lengths[0] / lengths[1])

@@ -1,7 +1,7 @@
 r"""From a free weight with decay to one of unit norm without: where the decay goes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,8 @@ from etaeff._checks.numbers import FloatArray, one_fraction, per_step, positive,
 from etaeff.convert._exponential import losses
 from etaeff.convert._match import Aim
 from etaeff.errors import UsageError
-from etaeff.theory import effective_lr, equilibrium, invariant, update_norm, usual_decay
+from etaeff.theory import Setting, effective_lr, equilibrium
+from etaeff.theory.settings import Hyperparameters, UpdateRule, requested_run
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class SphereSchedule:
 
 
 def to_sphere(
-    optimizer: str,
+    optimizer: str | Setting,
     *,
-    lr: ArrayLike,
-    wd: ArrayLike,
+    lr: ArrayLike | None = None,
+    wd: ArrayLike | None = None,
     radius: ArrayLike | None = None,
     steps: int | None = None,
     dim: ArrayLike | None = None,
     grad_norm_sq: ArrayLike | None = None,
-    **arguments: Any,
+    **arguments: Unpack[Hyperparameters],
 ) -> SphereSchedule:
     r"""The schedule on the unit sphere that turns the weights as (η, λ) does.
 
@@ -61,7 +62,8 @@ def to_sphere(
     `etaeff.equilibrium` from the first step on, where the free run first has to get there.
 
     Args:
-        optimizer: As in `etaeff.equilibrium`.
+        optimizer: As in `etaeff.equilibrium`: a `Setting`, or a name with `lr` and `wd`. Beside a
+            setting, a schedule takes the place of its number.
         lr: Learning rate η > 0: a number, or one for each step.
         wd: Weight decay λ: a number, or one for each step; positive without `radius`.
         radius: ‖w‖ > 0 before each step of the run to be followed; one more at the end is let be.
@@ -89,21 +91,38 @@ def to_sphere(
     References:
         `docs/theory.md`; Li & Arora 2020 for α.
     """
+    rule, lr, wd = requested_run(optimizer, lr, wd, arguments)
     if radius is not None:
-        return _along_radius(optimizer, lr, wd, radius, steps, arguments)
-    return _at_equilibrium(optimizer, lr, wd, dim, grad_norm_sq, arguments)
+        return _along_radius(rule, lr, wd, radius, steps)
+    return _at_equilibrium(rule, lr, wd, dim, grad_norm_sq)
 
 
 def _along_radius(
-    optimizer: str,
-    lr: ArrayLike,
-    wd: ArrayLike,
-    radius: ArrayLike,
-    steps: int | None,
-    arguments: dict[str, Any],
+    rule: UpdateRule, lr: ArrayLike, wd: ArrayLike, radius: ArrayLike, steps: int | None
 ) -> SphereSchedule:
-    decay = _checked(optimizer, arguments)
-    _refuse_without_law(optimizer, decay, arguments)
+    """The rate η/(α r^power) at each radius of a run, α being what decay leaves a step."""
+    _check_followable(rule)
+    linear = rule.optimizer.model == "buffer"
+    eta, lam, norms = _steps_and_norms(lr, wd, radius, steps)
+    with np.errstate(over="ignore"):
+        x = eta * lam
+    mu = one_fraction("momentum", rule["momentum"]) if "momentum" in rule.arguments else 0.0
+    coupled = linear and rule.decay == "l2"
+    left = 1 - losses(eta, x, mu) if coupled else _left(x)
+    with np.errstate(all="ignore"):
+        rate = result("learning rate", effective_lr(rule.name, lr=eta, radius=norms) / left)
+    if not linear:
+        note = "Exact without momentum or betas; with them, while the norm moves little."
+        return SphereSchedule(rate, None, None, (note,))
+    before = left if coupled else np.ones(len(left))
+    momentum = np.append(mu, mu * norms[1:] / (before[:-1] * norms[:-1]))
+    return SphereSchedule(rate, momentum, None)
+
+
+def _steps_and_norms(
+    lr: ArrayLike, wd: ArrayLike, radius: ArrayLike, steps: int | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """η, λ and ‖w‖ before each step."""
     norms = positive("radius", radius)
     if norms.ndim > 1:
         raise UsageError(
@@ -119,88 +138,61 @@ def _along_radius(
             f"`radius` must have one number for each of the {len(eta)} steps, or one more at the "
             f"end; got {len(norms)}."
         )
-    norms = np.broadcast_to(norms[: len(eta)] if norms.ndim else norms, eta.shape)
-    with np.errstate(over="ignore"):
-        x = eta * lam
-    mu = one_fraction("momentum", arguments.get("momentum") or 0.0)
-    coupled = optimizer == "sgd" and decay == "l2"
-    left = 1 - losses(eta, x, mu) if coupled else _left(x)
-    with np.errstate(all="ignore"):
-        rate = result("learning rate", effective_lr(optimizer, lr=eta, radius=norms) / left)
-    if optimizer != "sgd":
-        note = "Exact without momentum or betas; with them, while the norm moves little."
-        return SphereSchedule(rate, None, None, (note,))
-    before = left if coupled else np.ones(len(left))
-    momentum = np.append(mu, mu * norms[1:] / (before[:-1] * norms[:-1]))
-    return SphereSchedule(rate, momentum, None)
+    return eta, lam, np.broadcast_to(norms[: len(eta)] if norms.ndim else norms, eta.shape)
 
 
 def _at_equilibrium(
-    optimizer: str,
+    rule: UpdateRule,
     lr: ArrayLike,
     wd: ArrayLike,
     dim: ArrayLike | None,
     grad_norm_sq: ArrayLike | None,
-    arguments: dict[str, Any],
 ) -> SphereSchedule:
     """The rate η/(α r^power) at the radius where it settles, α being what decay leaves a step."""
-    found = equilibrium(optimizer, lr=lr, wd=wd, dim=dim, grad_norm_sq=grad_norm_sq, **arguments)
-    if found.angle is None:
-        return SphereSchedule(None, None, None, found.notes)
-    decay = arguments.get("decay") or usual_decay(optimizer)
-    mu = np.asarray(arguments.get("momentum") or 0.0, dtype=float)
-    if decay == "l2" and optimizer != "sgd":
-        rate = _rate_of_angle(optimizer, found.angle, dim, arguments)
-        return SphereSchedule(rate, mu[()] if optimizer == "rmsprop" else None, found.angle)
-    notes = list(found.notes)
+    rest = equilibrium(
+        rule.name, lr=lr, wd=wd, dim=dim, grad_norm_sq=grad_norm_sq, decay=rule.decay,
+        **rule.arguments,
+    )  # fmt: skip
+    if rest.angle is None:
+        return SphereSchedule(None, None, None, rest.notes)
+    momentum = None
+    if rule.optimizer.model != "memory" and "momentum" in rule.arguments:
+        momentum = np.asarray(rule["momentum"])[()]
+    if rule.divides_decay:
+        return SphereSchedule(_rate_of_angle(rule, rest.angle, dim), momentum, rest.angle)
+    notes = list(rest.notes)
     x = np.asarray(np.multiply(lr, wd), dtype=float)
-    momentum: FloatArray | None = None
-    if optimizer == "sgd" and decay == "l2":
-        damped = np.where(mu > 0, arguments.get("dampening") or 0.0, 0.0)
-        left = _larger_root(mu, x * (1 - damped))
+    if rule.optimizer.model == "buffer" and rule.decay == "l2":
+        mu = rule["momentum"]
+        left = _larger_root(mu, x * (1 - np.where(mu > 0, rule["dampening"], 0.0)))
         momentum = (mu / left)[()]
-        if arguments.get("nesterov"):
+        if rule["nesterov"]:
             notes.append("Right to first order in ηλ: Nesterov has no exact counterpart.")
     else:
         left = _left(x)
-        momentum = mu[()] if optimizer in ("sgd", "rmsprop") else None
-    if found.effective_lr is None:
-        missing = {"sgd": "grad_norm_sq", "muon": "shape"}.get(optimizer, "dim")
-        note = f"`lr` needs `{missing}`; `angle` is known without."
-        return SphereSchedule(None, momentum, found.angle, (note,))
-    rate = result("learning rate", found.effective_lr / left)
-    return SphereSchedule(rate, momentum, found.angle, tuple(notes))
+    if rest.effective_lr is None:
+        note = f"`lr` needs `{rule.law.needs[0]}`; `angle` is known without."
+        return SphereSchedule(None, momentum, rest.angle, (note,))
+    rate = result("learning rate", rest.effective_lr / left)
+    return SphereSchedule(rate, momentum, rest.angle, tuple(notes))
 
 
-def _rate_of_angle(
-    optimizer: str, angle: FloatArray, dim: ArrayLike | None, arguments: dict[str, Any]
-) -> FloatArray:
+def _rate_of_angle(rule: UpdateRule, angle: FloatArray, dim: ArrayLike | None) -> FloatArray:
     """Rate on the sphere of Adam or RMSProp at an angle, from its decoupled equilibrium.
 
     On the sphere the second moment holds no decay, so the free run with L2 has no counterpart but
     by its angle. A decoupled run at the same angle has one: η/((1 − ηλ) r).
     """
-    own = {name: value for name, value in arguments.items() if name != "decay"}
-    sibling = ("adamw", own) if optimizer == "adam" else (optimizer, {**own, "decay": "decoupled"})
 
     def rate(turn: float, entries: float) -> float:
-        aim = Aim(sibling[0], {"dim": entries}, sibling[1], ())
+        arguments = {**rule.arguments, "decay": "decoupled"}
+        aim = Aim(rule.name, {"dim": entries}, arguments, ())
         product = aim.product(turn)
         radius = aim.equilibrium(product).radius
         assert radius is not None
         return float(1 / ((1 - product) * radius))
 
     return np.asarray(np.vectorize(rate, otypes=[float])(angle, dim))[()]
-
-
-def _checked(optimizer: str, arguments: dict[str, Any]) -> str:
-    """Refuse arguments that are not the optimiser's, and say where its decay acts."""
-    own = {name: value for name, value in arguments.items() if name != "decay"}
-    if optimizer == "muon":
-        own.setdefault("shape", (1, 1))
-    update_norm(optimizer, dim=1.0, grad_norm_sq=1.0, **own)
-    invariant(optimizer, decay=arguments.get("decay"))
-    return arguments.get("decay") or usual_decay(optimizer)
 
 
 def _left(x: FloatArray) -> FloatArray:
@@ -221,15 +213,15 @@ def _larger_root(mu: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(half + np.sqrt(half**2 - mu))
 
 
-def _refuse_without_law(optimizer: str, decay: str, arguments: dict[str, Any]) -> None:
+def _check_followable(rule: UpdateRule) -> None:
     """Refuse what cannot be followed along a radius."""
-    if optimizer == "sgd" and (arguments.get("nesterov") or arguments.get("dampening")):
+    if rule.optimizer.model == "buffer" and (rule["nesterov"] or np.any(rule["dampening"] > 0)):
         raise UsageError(
             "A run with Nesterov momentum or dampening cannot be followed along its radius; "
             "leave `radius` out for its equilibrium."
         )
-    if optimizer in ("adam", "rmsprop") and decay == "l2":
+    if rule.divides_decay:
         raise UsageError(
-            f"A run of `{optimizer}` with L2 cannot be followed along its radius, because its "
+            f"A run of `{rule.name}` with L2 cannot be followed along its radius, because its "
             "second moment holds the decay; leave `radius` out for its equilibrium."
         )

@@ -15,6 +15,7 @@ from etaeff.theory.settings._registry import (
 )
 from etaeff.theory.settings._setting import Setting
 from etaeff.theory.settings._titles import title
+from etaeff.theory.settings._update_rule import UpdateRule, requested_run, rule_of
 
 __all__ = [
     "LAWLESS",
@@ -26,9 +27,12 @@ __all__ = [
     "Optimizer",
     "PublishedSetting",
     "Setting",
+    "UpdateRule",
     "canonical",
     "of_torch",
     "optimizer_of",
     "published_setting",
+    "requested_run",
+    "rule_of",
     "title",
 ]
