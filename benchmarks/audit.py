@@ -20,7 +20,6 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from _harness import Contestant, parser, process, race, report
 from torch import Tensor, nn
 
 from etaeff.symmetry import audit
-from etaeff.symmetry._proof._basis import Span
 from etaeff.testing.zoo import FAMILIES, Case, cases, exponents
 
 COSINE = 0.01
@@ -78,11 +76,8 @@ GUESSES: dict[str, Guess] = {  # the first is what the others are compared with
 
 def labelled(case: Case, names: list[str]) -> set[str]:
     """The tensors that a case's labels say to be scale-invariant by themselves."""
-    index = {name: i for i, name in enumerate(names)}
-    basis = [exponents(text, names) for text in (*case.symmetries, *case.inert.split())]
-    span = Span([{index[n]: Fraction(v) for n, v in own.items()} for own in basis])
     inert = {name for text in case.inert.split() for name in exponents(text, names)}
-    return {name for name in names if {index[name]: Fraction(1)} in span} - inert
+    return {name for name in names if case.contains({name: 1}, names)} - inert
 
 
 def over_labelled(way: str) -> dict[str, float]:
