@@ -87,13 +87,10 @@ def sphere_setting(
     base, setting = _BASES[target], source
     notes: tuple[str, ...] = ()
     if not _has_update(optimizer_of(source.optimizer), base):
-        sizes: dict[str, Any] = {"dim": dim, "grad_norm_sq": grad_norm_sq, "shape": shape}
-        matched = match(source, base.name, lr=lr, **sizes)
+        matched = match(source, base.name, lr=lr, dim=dim, grad_norm_sq=grad_norm_sq, shape=shape)
         setting, notes = matched.setting, matched.notes
-    arguments = setting.arguments()
-    if base.length_needs == "shape" and shape is not None:
-        arguments["shape"] = shape
-    schedule = to_sphere(setting.optimizer, dim=dim, grad_norm_sq=grad_norm_sq, **arguments)
+    of_matrix = shape if base.length_needs == "shape" else None
+    schedule = to_sphere(setting, dim=dim, grad_norm_sq=grad_norm_sq, shape=of_matrix)
     angle = _plain(schedule.angle)
     return SphereSetting(
         optimizer=target,
