@@ -16,7 +16,6 @@ HEAVY = {
     "etaeff.studies": "torch",
     "etaeff.cli": "torch",
     # Shipped to users, whose tests may be of another kind and who may lack the extra.
-    "etaeff.testing": "pytest transformers",
     "etaeff.testing.zoo": "pytest transformers",
 }
 

@@ -68,3 +68,11 @@ def test_version_is_the_same_everywhere():
         == (METADATA["version"])
     )
     assert etaeff.__version__ == METADATA["version"]
+
+
+def test_the_page_of_the_tests_names_what_is_there():
+    files = re.findall(r"[`\s]((?:tests/|src/)?\w[\w/]*/\w+\.py)", read("tests/README.md"))
+    assert len(files) > 10
+    for file in files:
+        places = (PROJECT / "tests" / file, PROJECT / file, PROJECT / "src/etaeff" / file)
+        assert any(place.is_file() for place in places), file

@@ -153,3 +153,19 @@ def test_a_worker_loads_neither_frames_nor_statistics():
     code = f"import {modules}, sys; print(*{{'polars', 'scipy', 'sklearn'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def test_a_worker_computes_in_one_thread_whatever_the_environment_says():
+    code = """
+import torch
+from etaeff.studies.executors import _pool
+before = torch.get_num_threads()
+_pool._start(None)
+print(before, torch.get_num_threads())
+"""
+    two = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=os.environ | two, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("2 1\n", "")
