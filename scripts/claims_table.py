@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from etaeff.records import CLAIMS_FILE
+
 
 def main(folder: Path) -> None:
     """Print a table of the claims, then one of the parts of each."""
-    claims = json.loads((folder / "claims.json").read_text(encoding="utf-8"))["claims"]
+    claims = json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))["claims"]
     print("| | claim | verdict | parts that hold |\n|---|---|---|---|")
     for claim in claims:
         held = sum(finding["verdict"] == "holds" for finding in claim["findings"])
@@ -21,12 +23,12 @@ def main(folder: Path) -> None:
     for claim in claims:
         print(f"\n### {claim['number']}. {claim['title']}: {claim['verdict']}\n")
         print("| part | estimate | 95 % interval | predicted | verdict |\n|---|---|---|---|---|")
-        for found in claim["findings"]:
-            interval = f"{number(found['low'])} to {number(found['high'])}"
-            unit = f" {found['unit']}" if found["unit"] else ""
+        for finding in claim["findings"]:
+            interval = f"{number(finding['low'])} to {number(finding['high'])}"
+            unit = f" {finding['unit']}" if finding["unit"] else ""
             print(
-                f"| {found['part']} | {number(found['estimate'])}{unit} | {interval} "
-                f"| {predicted(found)} | {found['verdict']} |"
+                f"| {finding['part']} | {number(finding['estimate'])}{unit} | {interval} "
+                f"| {predicted(finding)} | {finding['verdict']} |"
             )
 
 
@@ -35,9 +37,9 @@ def number(value: float | None) -> str:
     return "?" if value is None else f"{value:.3g}".replace("-", "−")
 
 
-def predicted(found: dict[str, Any]) -> str:
+def predicted(finding: dict[str, Any]) -> str:
     """The range that the claim predicts; an end that is `None` is infinite."""
-    low, high = found["expected_low"], found["expected_high"]
+    low, high = finding["expected_low"], finding["expected_high"]
     if low is None:
         return f"at most {number(high)}"
     return f"at least {number(low)}" if high is None else f"{number(low)} to {number(high)}"

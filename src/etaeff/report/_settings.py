@@ -1,24 +1,15 @@
 """Which trials a figure shows, and their means over seeds."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import polars as pl
 
-from etaeff.records import DECAY_FIELDS, OPTIMIZERS
+from etaeff.records import DECAY_FIELDS, OPTIMIZERS, Arm
 
 # A trial of the free grid under batch normalisation: λ acts on the normalised weights alone.
-PLAIN: Final[Mapping[str, Any]] = {
-    "norm": "batch",
-    "sphere": False,
-    "decay_weights": True,
-    "decay_head": False,
-    "decay_gains": "none",
-    "init_scale": 1.0,
-    "random_labels": 0.0,
-    "lr_rest": None,
-    "schedule": "constant",
-}
+PLAIN: Final[Mapping[str, Any]] = asdict(Arm())
 
 
 def select(trials: pl.DataFrame, *, free: Collection[str] = (), **changed: Any) -> pl.DataFrame:
