@@ -140,6 +140,7 @@ def test_trial_survives_the_disk_and_the_process_border(one):
         {"wd": 0},
         {"wd": -0.0},
         {"random_labels": False},
+        {"random_labels": -0.0},
         {"steps": np.int64(10)},
         {"seed": False},
         {"sphere": 0},
@@ -150,6 +151,7 @@ def test_equal_trials_have_equal_ids(same):
     one, other = trial(lr=1.0), trial(**{"lr": 1.0} | same)
     assert one == other
     assert one.id == other.id
+    assert repr(one.values) == repr(other.values)  # the row of each is written alike too
     assert hash(one) == hash(other)
 
 

@@ -35,7 +35,7 @@ def test_torchs_defaults_may_be_given_or_not(name):
         ({"momentum": -0.0}, {}),
         ({"momentum": 0.5, "nesterov": np.True_}, {"momentum": 0.5, "nesterov": True}),
         (
-            {"optimizer": "adam", "betas": [np.float64(0.5), 0]},
+            {"optimizer": "adam", "betas": [np.float64(0.5), -0.0]},
             {"optimizer": "adam", "betas": (0.5, 0.0)},
         ),
         ({"optimizer": "adam", "decay": "decoupled"}, {"optimizer": "adamw"}),
