@@ -4,7 +4,7 @@ The gradient is normal noise, projected orthogonal to w and scaled so that E‖r
 optimiser is written out here by torch's rule, as it stands after its bias corrections have died
 out and with ε = 0. Arrays are (chains, rows, columns); each chain is a block of its own.
 
-python tests/theory/walks.py prints the tables that `docs/theory.md` quotes.
+`scripts/theory_tables.py` writes its tables into `docs/theory.md`.
 """
 
 import copy
