@@ -7,7 +7,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler as schedules
 
 from etaeff.convert import drop_lr_
-from etaeff.convert._optimizer_rules import RULES
+from etaeff.convert._optimizer_scalings import SCALINGS
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.geometry import Block
 
@@ -110,7 +110,7 @@ def test_function_stays_and_the_state_follows_the_radius(name, k):
     torch.testing.assert_close(run.weight.detach(), c * weight, rtol=1e-15, atol=0)
     torch.testing.assert_close(run.weight.grad, gradient / c, rtol=1e-15, atol=0)
     assert factors["weight"].tolist() == pytest.approx([c] * 8, rel=1e-15)
-    powers = RULES[type(run.optimizer).__name__].state
+    powers = SCALINGS[type(run.optimizer).__name__].state
     for key, value in run.optimizer.state[run.weight].items():
         torch.testing.assert_close(value, c ** powers[key] * state[key], rtol=1e-15, atol=0)
     (group,) = run.optimizer.param_groups

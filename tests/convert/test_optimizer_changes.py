@@ -6,7 +6,7 @@ import torch
 from torch import nn, optim
 
 from etaeff.convert import rescale_
-from etaeff.convert._optimizer_rules import RULES
+from etaeff.convert._optimizer_scalings import SCALINGS
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
 
@@ -122,10 +122,10 @@ def test_training_with_a_tensor_learning_rate_goes_on_in_the_same_directions(
 
 def test_table_has_every_optimizer_of_torch_but_those_without_a_law():
     kinds = {name for name in optim.__all__ if isinstance(getattr(optim, name, None), type)}
-    assert kinds - RULES.keys() == {"Optimizer", "Adafactor", "LBFGS", "SparseAdam"}
+    assert kinds - SCALINGS.keys() == {"Optimizer", "Adafactor", "LBFGS", "SparseAdam"}
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", SCALINGS)
 def test_table_has_every_number_that_the_optimizer_keeps(name):
     settings = {
         "SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.9, "centered": True},
@@ -135,7 +135,7 @@ def test_table_has_every_number_that_the_optimizer_keeps(name):
     optimizer = getattr(optim, name)([weight], **settings)
     weight.grad = torch.ones_like(weight)
     optimizer.step()
-    assert optimizer.state[weight].keys() <= RULES[name].state.keys()
+    assert optimizer.state[weight].keys() <= SCALINGS[name].state.keys()
     without_scale = {
         "alpha", "amsgrad", "betas", "capturable", "centered", "dampening", "differentiable",
         "decoupled_weight_decay", "etas", "foreach", "fused", "lr_decay", "maximize", "momentum",
@@ -143,12 +143,12 @@ def test_table_has_every_number_that_the_optimizer_keeps(name):
         "ns_coefficients", "ns_steps", "adjust_lr_fn",
     }  # fmt: skip
     (group,) = optimizer.param_groups
-    assert group.keys() - without_scale == RULES[name].settings(group).keys()
+    assert group.keys() - without_scale == SCALINGS[name].settings(group).keys()
 
 
 @pytest.mark.parametrize(("name", "power"), [("Adam", -2), ("AdamW", -1), ("Muon", -1)])
 def test_decay_is_known_without_the_flag_that_older_groups_lack(name, power):
-    assert RULES[name].weight_decay({}) == power
+    assert SCALINGS[name].weight_decay({}) == power
 
 
 def test_average_of_the_weights_follows_them(start, blocks, distance):

@@ -165,6 +165,16 @@ def test_the_radius_with_l2_solves_both_of_its_equations(lr, x):
         assert float(h**2 * G * variance / r**4) == pytest.approx(1, rel=1e-9)
 
 
+@pytest.mark.parametrize("beta1", [0.5, 0.9])
+def test_slow_turns_are_nesterovs_share_of_adams(beta1):
+    share = 1 + 2 * beta1 - 2 * beta1**3
+    for decay in ("l2", "decoupled"):
+        given = {"lr": 1e-3, "wd": 1e-3, "betas": (beta1, 1 - 1e-9), "decay": decay, "dim": C}
+        one, other = (equilibrium(name, **given, grad_norm_sq=G) for name in ("nadam", "adam"))
+        assert (one.angle / other.angle) ** 2 == pytest.approx(share, rel=1e-3)
+        assert one.radius == pytest.approx(other.radius, rel=1e-3)
+
+
 def test_without_momentum_it_is_adam():
     for decay in ("l2", "decoupled"):
         given = {"lr": 1e-3, "wd": 0.1, "betas": (0.0, 0.99), "decay": decay, "dim": C}

@@ -376,8 +376,8 @@ def test_an_unknown_optimizer_lists_the_known_ones(call):
     with pytest.raises(UnknownNameError) as refused:
         call("muom")
     assert str(refused.value) == (
-        "Unknown optimizer 'muom'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized. "
-        "Did you mean 'muon'?"
+        "Unknown optimizer 'muom'. Known: sgd, rmsprop, adam, adamw, lion, muon, normalized, "
+        "nadam. Did you mean 'muon'?"
     )
 
 

@@ -17,7 +17,7 @@ from etaeff.convert._optimizer_changes import (
     setting_changes,
     state_changes,
 )
-from etaeff.convert._optimizer_rules import LEARNING_RATES, Rule, rule_of
+from etaeff.convert._optimizer_scalings import LEARNING_RATES, Scaling, scaling_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
 from etaeff.convert._weight_changes import radii, weight_changes
 from etaeff.errors import UsageError
@@ -82,18 +82,18 @@ def drop_lr_(
         the other exponents are derived here.
     """
     k = float(positive("k", k))
-    rule = rule_of(optimizer)
+    scaling = scaling_of(optimizer)
     check_scheduler(optimizer, scheduler)
     parameters = _named_parameters(optimizer, model)
     factors: dict[str, Tensor] = {}
     changes: list[Change] = []
     for block, norms in radii(blocks, parameters):
         check_holds(optimizer, {parameters[name]: name for name in block.names})
-        c = torch.full_like(norms, k ** -_exponent(optimizer, rule, block, parameters))
+        c = torch.full_like(norms, k ** -_exponent(optimizer, scaling, block, parameters))
         changes += weight_changes(block, norms, c, parameters)
         factors |= dict.fromkeys(block.names, c)
     own = {parameters[name]: float(c[0]) for name, c in factors.items()}
-    changes += state_changes(optimizer, rule, own)
+    changes += state_changes(optimizer, scaling, own)
     changes += _rate_changes(optimizer, scheduler, 1 / k)
     with torch.no_grad():
         for change in changes:
@@ -131,11 +131,11 @@ def _named_parameters(optimizer: Optimizer, model: nn.Module | None) -> dict[str
 
 
 def _exponent(
-    optimizer: Optimizer, rule: Rule, block: Block, parameters: Mapping[str, Tensor]
+    optimizer: Optimizer, scaling: Scaling, block: Block, parameters: Mapping[str, Tensor]
 ) -> float:
     """The power of η that the radius of a block settles at."""
     kind = type(optimizer).__name__
-    if not rule.settles:
+    if not scaling.settles:
         raise UsageError(
             f"`optimizer` must have an equilibrium radius that is a power of its learning rate, "
             f"and {kind} has none: its steps do not settle at a size of their own."
@@ -146,7 +146,7 @@ def _exponent(
             f"`blocks` must have weight decay, and {quoted(block.names)} has none: its radius only "
             "grows, and there is no equilibrium to move it to."
         )
-    exponents = {1 / (rule.lr - rule.weight_decay(group)) for group in groups}
+    exponents = {1 / (scaling.lr - scaling.weight_decay(group)) for group in groups}
     if len(exponents) > 1:
         raise UsageError(
             f"The parameters of a block must decay alike, and {quoted(block.names)} are in param "

@@ -127,10 +127,10 @@ def decay_schedule(log_lr: ArrayLike, wd: ArrayLike, momentum: float = 0.0) -> F
         raise UsageError("`log_lr` must be finite, with a number for each step.")
     _, lam = per_step(np.ones(len(logs)), wd)
     gamma = one_fraction("momentum", momentum)
-    found: list[float] = []
+    rates: list[float] = []
     log_scale, alpha = 0.0, 1.0
     for log_rate, decay in zip(logs.tolist(), lam.tolist(), strict=True):
-        pull = -decay + (gamma * (1 - 1 / alpha) / found[-1] if found else 0.0)
+        pull = -decay + (gamma * (1 - 1 / alpha) / rates[-1] if rates else 0.0)
         try:
             scaled = exp(log_rate - 2 * log_scale)  # η̃/P²
         except OverflowError:
@@ -140,12 +140,12 @@ def decay_schedule(log_lr: ArrayLike, wd: ArrayLike, momentum: float = 0.0) -> F
         alpha = 1 + eta * pull
         if not (alpha > 0 and _SMALLEST <= eta < inf):
             raise UsageError(
-                f"No learning rate that float64 holds takes step {len(found)} of the schedule with "
+                f"No learning rate that float64 holds takes step {len(rates)} of the schedule with "
                 "this `wd`."
             )
-        found.append(eta)
+        rates.append(eta)
         log_scale -= log(alpha)
-    return np.array(found)
+    return np.array(rates)
 
 
 def losses(eta: FloatArray, x: FloatArray, gamma: float) -> FloatArray:
@@ -157,14 +157,14 @@ def losses(eta: FloatArray, x: FloatArray, gamma: float) -> FloatArray:
         gamma: Momentum.
     """
     loss, before = 0.0, 1.0
-    found: list[float] = []
+    lost: list[float] = []
     for rate, share in zip(eta.tolist(), x.tolist(), strict=True):
         loss = share + (rate / before * gamma * (loss / (1 - loss)) if loss else 0.0)
         if not loss < 1:
             raise UsageError(
-                f"At step {len(found)} the decay, with what momentum has kept of it, takes more "
+                f"At step {len(lost)} the decay, with what momentum has kept of it, takes more "
                 "than the whole weight. A slower rise of `lr`, or less `wd`, avoids it."
             )
         before = rate
-        found.append(loss)
-    return np.array(found)
+        lost.append(loss)
+    return np.array(lost)

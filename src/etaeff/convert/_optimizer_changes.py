@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from etaeff.convert._optimizer_rules import Rule, takes_plain_steps
+from etaeff.convert._optimizer_scalings import Scaling, takes_plain_steps
 from etaeff.errors import UsageError
 
 Change = Callable[[], object]
@@ -59,7 +59,7 @@ def parts(optimizer: Optimizer, factors: Mapping[Tensor, float]) -> list[Part]:
     return stay + leave
 
 
-def group_changes(optimizer: Optimizer, rule: Rule, wanted: Iterable[Part]) -> list[Change]:
+def group_changes(optimizer: Optimizer, scaling: Scaling, wanted: Iterable[Part]) -> list[Change]:
     """Put every part into a group of its own, with the settings that its factor needs.
 
     The present groups keep their place; new ones come after them, with equal settings but for
@@ -67,14 +67,14 @@ def group_changes(optimizer: Optimizer, rule: Rule, wanted: Iterable[Part]) -> l
 
     Args:
         optimizer: The optimiser.
-        rule: Its row of the table.
+        scaling: Its row of the table.
         wanted: What `parts` returned.
     """
     groups: list[Group] = optimizer.param_groups
     changes: list[Change] = []
     for place, part in enumerate(wanted):
         group = groups[part.source]
-        powers = rule.settings(group)
+        powers = scaling.settings(group)
         factors = {key: part.factor**power for key, power in powers.items()}
         if place < len(groups):
             if len(part.members) < len(group["params"]):
@@ -114,13 +114,13 @@ def setting_changes(
 
 
 def state_changes(
-    optimizer: Optimizer, rule: Rule, factors: Mapping[Tensor, float]
+    optimizer: Optimizer, scaling: Scaling, factors: Mapping[Tensor, float]
 ) -> list[Change]:
     """Multiply the state of the parameters by its powers of their factors.
 
     Args:
         optimizer: The optimiser.
-        rule: Its row of the table.
+        scaling: Its row of the table.
         factors: c by parameter.
 
     Raises:
@@ -129,13 +129,13 @@ def state_changes(
     changes: list[Change] = []
     for parameter, c in factors.items():
         for key, value in optimizer.state.get(parameter, {}).items():
-            if key not in rule.state:
+            if key not in scaling.state:
                 raise UsageError(
-                    f"`optimizer` must hold no state but {', '.join(rule.state)}, got {key!r}: "
+                    f"`optimizer` must hold no state but {', '.join(scaling.state)}, got {key!r}: "
                     "how it follows the radius is not known."
                 )
-            if rule.state[key] and isinstance(value, Tensor):
-                changes.append(partial(value.mul_, c ** rule.state[key]))
+            if scaling.state[key] and isinstance(value, Tensor):
+                changes.append(partial(value.mul_, c ** scaling.state[key]))
     return changes
 
 

@@ -17,7 +17,7 @@ from etaeff.convert._optimizer_changes import (
     parts,
     state_changes,
 )
-from etaeff.convert._optimizer_rules import rule_of
+from etaeff.convert._optimizer_scalings import scaling_of
 from etaeff.convert._scheduler_changes import check_scheduler, scheduler_changes
 from etaeff.convert._weight_changes import radii, weight_changes
 from etaeff.errors import UsageError
@@ -43,7 +43,7 @@ def rescale_(
 
     The network computes the same function. With its optimiser given, whose momentum, second
     moments, ε and settings are converted too, training goes on in the same directions, step for
-    step, up to rounding; `_optimizer_rules.py` has the table for all of torch.optim. For factors
+    step, up to rounding; `_optimizer_scalings.py` has the table for all of torch.optim. For factors
     that are powers of two nothing is rounded, and every bit of the directions stays.
 
     Not everything can follow. Clipping by the gradient's norm acts otherwise afterwards, since
@@ -144,15 +144,15 @@ def _optimizer_changes(
     parameters: Mapping[str, Tensor],
     factors: Mapping[str, Tensor],
 ) -> list[Change]:
-    rule = rule_of(optimizer)
+    scaling = scaling_of(optimizer)
     names = {parameters[name]: name for name in factors}
     check_holds(optimizer, names)
     check_exact(optimizer, names)
     check_scheduler(optimizer, scheduler)
     own = {parameter: float(factors[name][0]) for parameter, name in names.items()}
     wanted = parts(optimizer, own)
-    changes = state_changes(optimizer, rule, own)
+    changes = state_changes(optimizer, scaling, own)
     if scheduler is not None:
-        rates = [part.factor**rule.lr for part in wanted]
+        rates = [part.factor**scaling.lr for part in wanted]
         changes += scheduler_changes(scheduler, wanted, rates)
-    return changes + group_changes(optimizer, rule, wanted)
+    return changes + group_changes(optimizer, scaling, wanted)

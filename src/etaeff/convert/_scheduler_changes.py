@@ -18,7 +18,7 @@ from etaeff.errors import UsageError
 
 
 @dataclass(frozen=True)
-class _Knows:
+class _Kept:
     """What a class of schedules keeps, beside `base_lrs` and `_last_lr`.
 
     Args:
@@ -32,23 +32,23 @@ class _Knows:
     common: tuple[str, ...] = ()
 
 
-SCHEDULERS: Final[Mapping[str, _Knows]] = {
-    "LambdaLR": _Knows(others=("lr_lambdas",)),
-    "MultiplicativeLR": _Knows(others=("lr_lambdas",)),
-    "StepLR": _Knows(),
-    "MultiStepLR": _Knows(),
-    "ConstantLR": _Knows(),
-    "LinearLR": _Knows(),
-    "ExponentialLR": _Knows(),
-    "PolynomialLR": _Knows(),
-    "CosineAnnealingLR": _Knows(common=("eta_min",)),
-    "CosineAnnealingWarmRestarts": _Knows(common=("eta_min",)),
-    "CyclicLR": _Knows(rates=("max_lrs",), others=("base_momentums", "max_momentums")),
-    "OneCycleLR": _Knows(),  # it keeps the rest in the param groups
+SCHEDULERS: Final[Mapping[str, _Kept]] = {
+    "LambdaLR": _Kept(others=("lr_lambdas",)),
+    "MultiplicativeLR": _Kept(others=("lr_lambdas",)),
+    "StepLR": _Kept(),
+    "MultiStepLR": _Kept(),
+    "ConstantLR": _Kept(),
+    "LinearLR": _Kept(),
+    "ExponentialLR": _Kept(),
+    "PolynomialLR": _Kept(),
+    "CosineAnnealingLR": _Kept(common=("eta_min",)),
+    "CosineAnnealingWarmRestarts": _Kept(common=("eta_min",)),
+    "CyclicLR": _Kept(rates=("max_lrs",), others=("base_momentums", "max_momentums")),
+    "OneCycleLR": _Kept(),  # it keeps the rest in the param groups
     # `eps` is the least change of a rate that it makes.
-    "ReduceLROnPlateau": _Knows(rates=("min_lrs",), common=("eps", "default_min_lr")),
-    "SequentialLR": _Knows(),
-    "ChainedScheduler": _Knows(),
+    "ReduceLROnPlateau": _Kept(rates=("min_lrs",), common=("eps", "default_min_lr")),
+    "SequentialLR": _Kept(),
+    "ChainedScheduler": _Kept(),
 }
 
 
@@ -87,21 +87,21 @@ def scheduler_changes(
         UsageError: If its class is not in the table, or a rate common to all groups would have
             to be multiplied by several factors.
     """
-    knows = _known(scheduler)
+    kept = _kept_by(scheduler)
     held = vars(scheduler)
     changes: list[Change] = []
 
     def change(key: str, value: Any) -> None:
         changes.append(partial(setattr, scheduler, key, value))
 
-    for key in ("base_lrs", "_last_lr", *knows.rates):
+    for key in ("base_lrs", "_last_lr", *kept.rates):
         if key in held:
             rates = [held[key][part.source] for part in wanted]
             change(key, [times(rate, c) for rate, c in zip(rates, factors, strict=True)])
-    for key in knows.others:
+    for key in kept.others:
         if key in held:
             change(key, [held[key][part.source] for part in wanted])
-    for key in knows.common:
+    for key in kept.common:
         if held.get(key):  # 0 suits every factor, and None means that there is none
             change(key, _common(type(scheduler).__name__, key, held[key], factors))
     for child in held.get("_schedulers", ()):
@@ -109,7 +109,8 @@ def scheduler_changes(
     return changes
 
 
-def _known(scheduler: LRScheduler) -> _Knows:
+def _kept_by(scheduler: LRScheduler) -> _Kept:
+    """The row of a schedule, by its exact class: a subclass may do anything."""
     kind = type(scheduler)
     home = getattr(torch.optim.lr_scheduler, kind.__name__, None)
     if kind.__name__ not in SCHEDULERS or kind is not home:
@@ -122,6 +123,7 @@ def _known(scheduler: LRScheduler) -> _Knows:
 
 
 def _common(kind: str, key: str, value: float, factors: Sequence[float]) -> float | None:
+    """A rate common to all groups after the change; `None` where it must be let go."""
     if len(set(factors)) == 1:
         return value * factors[0]
     if key == "default_min_lr":

@@ -156,6 +156,7 @@ def equilibrium(
 
 
 def _checked_half_life(half_life: FloatArray) -> FloatArray:
+    """The half-life, if a disturbed norm settles at all and in a time that float64 holds."""
     if np.any(np.isnan(half_life)):
         raise UsageError(
             "The decay is so strong that a disturbed norm swings without end: there is no "

@@ -99,14 +99,14 @@ def schedule_law(
     with np.errstate(all="ignore"):
         phi = float(np.float64(eta[0]) / keep[0] / start / start ** (power - 1))
         drive = schedule_drive(optimizer, lr=eta, wd=wd).tolist()
-    found = [phi]
+    phis = [phi]
     for b, g in zip(drive, noise[:-1].tolist(), strict=True):
         try:
             phi = b * phi / (1 + phi * phi * g) ** (power / 2)
         except OverflowError:
             phi = np.inf
-        found.append(phi)
-    return result("rate on the unit sphere", np.array(found))
+        phis.append(phi)
+    return result("rate on the unit sphere", np.array(phis))
 
 
 def schedule_from_drive(
@@ -160,14 +160,14 @@ def schedule_from_drive(
     strength = eta * float(lam[0])  # of Python's floats, which overflow without a warning
     if strength >= 1:
         raise UsageError(f"`lr` times `wd` must be below 1 at the start, got {strength}.")
-    found = [eta]
+    rates = [eta]
     for factor, now, then in zip(
         np.broadcast_to(b, length - 1).tolist(), lam[:-1].tolist(), lam[1:].tolist(), strict=True
     ):
         q = factor * eta * (1 - eta * now) ** nu
         eta = q / (1 + then * q)
-        found.append(eta)
-    return result("learning rate", np.array(found))
+        rates.append(eta)
+    return result("learning rate", np.array(rates))
 
 
 def switched_lr(*, lr: ArrayLike, wd: ArrayLike, new_wd: ArrayLike) -> FloatArray:

@@ -163,6 +163,7 @@ def steps_after_drop(
 
 
 def _steps_per_epoch(batch: ArrayLike | None, data: ArrayLike | None) -> FloatArray | None:
+    """The length of an epoch, where its parts are given."""
     if batch is None and data is None:
         return None
     if batch is None or data is None:

@@ -152,6 +152,7 @@ def _each(shape: tuple[int, ...], *arrays: FloatArray) -> Iterator[tuple[Any, ..
 
 
 def _check_path(norm: FloatArray, angle: FloatArray, rate: FloatArray) -> None:
+    """Refuse a run that left float64, or lost its weight."""
     finite = all(np.all(np.isfinite(part)) for part in (norm, angle, rate))
     if not finite or np.any(norm <= 0):
         raise UsageError(_LEFT_FLOAT64)

@@ -36,6 +36,7 @@ def _mixing(rule: UpdateRule) -> Mixing:
 
 
 def _equilibrium(rule: UpdateRule, eta: FloatArray, lam: FloatArray, sizes: Sizes) -> Rest:
+    """Where the ARMA(2, 1) process rests, if it does."""
     x, g = product(eta, lam), sizes.grad_norm_sq
     process = process_of(_mixing(rule), x, decay=rule.decay)
     if not np.all(is_stationary(process)):
@@ -103,6 +104,7 @@ def _path(
 
 
 def _update_norm(rule: UpdateRule, sizes: Sizes) -> FloatArray:
+    """The length of a step of gradients and buffer, for η = 1."""
     mu, kappa, e, f = _mixing(rule)
     g = needed(rule, "grad_norm_sq", sizes.grad_norm_sq)
     check_shapes(grad_norm_sq=g, momentum=mu, dampening=kappa)

@@ -46,11 +46,13 @@ class _Kind:
 
 
 def _pair(text: str) -> tuple[float, float]:
+    """Two numbers with a comma between."""
     first, second = text.split(",")
     return float(first), float(second)
 
 
 def _checked_pair(name: str, value: Any) -> tuple[Any, ...]:
+    """Two arrays of numbers in [0, 1) that broadcast."""
     if not (isinstance(value, tuple | list) and len(value) == 2):
         raise UsageError(f"`{name}` must be a pair of numbers in [0, 1), got {value!r}.")
     pair = {f"{name}[{i}]": fraction(f"{name}[{i}]", part) for i, part in enumerate(value)}
@@ -59,18 +61,21 @@ def _checked_pair(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def _checked_flag(name: str, value: Any) -> bool:
+    """True or false, and nothing that counts as such."""
     if not isinstance(value, bool):
         raise UsageError(f"`{name}` must be True or False, got {value!r}.")
     return value
 
 
 def _checked_adjustment(name: str, value: Any) -> Any:
+    """The name of one of Muon's adjustments of the rate."""
     if value not in LR_ADJUSTMENTS:
         raise UnknownNameError(name, str(value), LR_ADJUSTMENTS)
     return value
 
 
 def _unchecked(_: str, value: Any) -> Any:
+    """The value as it is: somebody else checks it."""
     return value
 
 

@@ -16,10 +16,12 @@ __all__ = ["ADAPTIVE"]
 
 
 def _update_norm(rule: UpdateRule, sizes: Sizes) -> FloatArray:
+    """The length of an update from its memory, which λ has no part in."""
     return _memory.update_norm(rule, update_of(rule).memory(), sizes)
 
 
 def _bare_decay(rule: UpdateRule, x: FloatArray) -> BareDecay:
+    """As for updates of known size; refused where the decay is divided with the gradient."""
     if rule.divides_decay:
         raise NoLawError(f"The wait after a drop is not derived for `{rule.name}` with L2.")
     return _memory.bare_decay(rule, x)

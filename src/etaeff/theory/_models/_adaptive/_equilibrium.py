@@ -83,6 +83,7 @@ def equilibrium(rule: UpdateRule, eta: FloatArray, lam: FloatArray, sizes: Sizes
 
 
 def _with_decoupled_decay(rule: UpdateRule, eta: FloatArray, x: FloatArray, sizes: Sizes) -> Rest:
+    """Where a weight rests that remembers updates of one size."""
     update = update_of(rule)
     memory = update.memory()
     variance, decorrelation = remembered_moments(x, memory)

@@ -84,6 +84,8 @@ class DividedUpdate:
 
 
 class _Adam(DividedUpdate):
+    """An average of gradients, divided as a whole."""
+
     def __init__(self, rule: UpdateRule) -> None:
         beta1, self.smoothing = rule["betas"]
         self.mixing = Mixing(beta1, 1 - beta1, 1 - beta1, beta1)
@@ -181,6 +183,8 @@ class _Nadam(_Adam):
 
 
 class _Rmsprop(DividedUpdate):
+    """A sum of gradients that were divided one by one."""
+
     adds_divided = True
 
     def __init__(self, rule: UpdateRule) -> None:

@@ -21,6 +21,7 @@ _NO_SHAPE: Final = (
 
 
 def _equilibrium(rule: UpdateRule, eta: FloatArray, lam: FloatArray, sizes: Sizes) -> Rest:
+    """Where a weight rests that remembers updates of one size."""
     x, memory = product(eta, lam), memory_of(rule)
     variance, decorrelation = remembered_moments(x, memory)
     size, notes = memory.norm_sq, []
@@ -71,6 +72,7 @@ def update_norm(rule: UpdateRule, memory: Memory, sizes: Sizes) -> FloatArray:
 
 
 def _update_norm(rule: UpdateRule, sizes: Sizes) -> FloatArray:
+    """The length of an update, for η = 1."""
     return update_norm(rule, memory_of(rule), sizes)
 
 

@@ -1,6 +1,6 @@
 r"""What an optimiser's numbers become when a scale-invariant weight w becomes cw.
 
-The gradient is then that of the old weight divided by c. Every row of `RULES` gives the powers
+The gradient is then that of the old weight divided by c. Every row of `SCALINGS` gives the powers
 of c with which the settings and the state must be multiplied, so that the next step, and with it
 every later one, is c times what it was:
 
@@ -29,7 +29,7 @@ from etaeff.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Rule:
+class Scaling:
     """Powers of c for one class of torch.optim.
 
     Args:
@@ -68,32 +68,36 @@ LEARNING_RATES: Final = ("lr", "initial_lr", "max_lr", "min_lr")
 
 _MOMENTS: Final = {"step": 0, "exp_avg": -1, "exp_avg_sq": -2}
 
-RULES: Final[Mapping[str, Rule]] = {
+SCALINGS: Final[Mapping[str, Scaling]] = {
     # Linear in the gradient.
-    "SGD": Rule(2, {"momentum_buffer": -1}),
+    "SGD": Scaling(2, {"momentum_buffer": -1}),
     # `ax` averages weights; `lambd` decays by the share `lambd`·η; `eta` is the current η.
-    "ASGD": Rule(2, {"step": 0, "eta": 2, "mu": 0, "ax": 1}, others={"lambd": -2}, settles=False),
+    "ASGD": Scaling(
+        2, {"step": 0, "eta": 2, "mu": 0, "ax": 1}, others={"lambd": -2}, settles=False
+    ),
     # One ε serves the squares of gradients and of steps. So both go with c⁻², the steps that
     # are averaged with c⁻¹, and η with c², though the step ignores the gradient's scale.
-    "Adadelta": Rule(2, {"step": 0, "square_avg": -2, "acc_delta": -2}, eps=-2, settles=False),
+    "Adadelta": Scaling(2, {"step": 0, "square_avg": -2, "acc_delta": -2}, eps=-2, settles=False),
     # Blind to the gradient's scale.
-    "Adam": Rule(1, {**_MOMENTS, "max_exp_avg_sq": -2}, eps=-1),
-    "AdamW": Rule(1, {**_MOMENTS, "max_exp_avg_sq": -2}, eps=-1, decoupled=True),
-    "NAdam": Rule(1, {**_MOMENTS, "mu_product": 0}, eps=-1),
-    "RAdam": Rule(1, _MOMENTS, eps=-1),
-    "Adamax": Rule(1, {"step": 0, "exp_avg": -1, "exp_inf": -1}, eps=-1),
-    "Adagrad": Rule(1, {"step": 0, "sum": -2}, eps=-1, settles=False),
+    "Adam": Scaling(1, {**_MOMENTS, "max_exp_avg_sq": -2}, eps=-1),
+    "AdamW": Scaling(1, {**_MOMENTS, "max_exp_avg_sq": -2}, eps=-1, decoupled=True),
+    "NAdam": Scaling(1, {**_MOMENTS, "mu_product": 0}, eps=-1),
+    "RAdam": Scaling(1, _MOMENTS, eps=-1),
+    "Adamax": Scaling(1, {"step": 0, "exp_avg": -1, "exp_inf": -1}, eps=-1),
+    "Adagrad": Scaling(1, {"step": 0, "sum": -2}, eps=-1, settles=False),
     # Its momentum averages normalised gradients, which have no scale.
-    "RMSprop": Rule(1, {"step": 0, "square_avg": -2, "grad_avg": -1, "momentum_buffer": 0}, eps=-1),
+    "RMSprop": Scaling(
+        1, {"step": 0, "square_avg": -2, "grad_avg": -1, "momentum_buffer": 0}, eps=-1
+    ),
     # Each entry has its own step size, which starts at η; `prev` is the last gradient.
-    "Rprop": Rule(
+    "Rprop": Scaling(
         1, {"step": 0, "prev": -1, "step_size": 1}, others={"step_sizes": 1}, settles=False
     ),
-    "Muon": Rule(1, {"momentum_buffer": -1}, eps=-1, decoupled=True),
+    "Muon": Scaling(1, {"momentum_buffer": -1}, eps=-1, decoupled=True),
 }
 
 
-def rule_of(optimizer: Optimizer) -> Rule:
+def scaling_of(optimizer: Optimizer) -> Scaling:
     """The row of an optimiser, by its exact class: a subclass may do anything.
 
     Args:
@@ -103,18 +107,18 @@ def rule_of(optimizer: Optimizer) -> Rule:
         UsageError: If the class is not in the table.
 
     Examples:
-        >>> rule_of(torch.optim.SGD([torch.zeros(1)])).lr
+        >>> scaling_of(torch.optim.SGD([torch.zeros(1)])).lr
         2
     """
     kind = type(optimizer)
     # By name, since older versions of torch lack some of them.
-    if kind.__name__ not in RULES or kind is not getattr(torch.optim, kind.__name__, None):
+    if kind.__name__ not in SCALINGS or kind is not getattr(torch.optim, kind.__name__, None):
         raise UsageError(
-            f"`optimizer` must be one of torch.optim's {', '.join(RULES)}, got "
+            f"`optimizer` must be one of torch.optim's {', '.join(SCALINGS)}, got "
             f"{kind.__module__}.{kind.__qualname__}: how its state and settings follow the "
             "radius is not known. If it wraps one of these, pass that one."
         )
-    return RULES[kind.__name__]
+    return SCALINGS[kind.__name__]
 
 
 def takes_plain_steps(optimizer: Optimizer, parameter: Tensor, betas: tuple[float, float]) -> bool:
