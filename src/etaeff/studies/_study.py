@@ -6,24 +6,19 @@ files there are made from it and can be made again.
 
 import hashlib
 import os
-import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from etaeff.errors import (
-    StudyBusyError,
-    StudyMismatchError,
     UnknownNameError,
     UsageError,
 )
 from etaeff.records import STORE_FILE, ClaimRecord, StudyStore, Trial
 from etaeff.studies import _requirements  # noqa: F401 - first, see there
 from etaeff.studies._export import export
+from etaeff.studies._folder import is_locked, locked, store_in
 from etaeff.studies._plan import PRESETS, Plan
 from etaeff.studies._progress import Listener, Reporter
 from etaeff.studies._session import session
@@ -36,7 +31,6 @@ from etaeff.studies.judging._claims import Claim, needed_trials
 from etaeff.studies.judging._results import collect
 from etaeff.studies.papers import van_laarhoven_2017
 
-LOCK: Final = ".lock"
 STUDIES: Final[Mapping[str, tuple[str, Callable[[Plan], list[Claim]]]]] = {
     "paper": (
         "L2 Regularization versus Batch and Weight Normalization (van Laarhoven 2017)",
@@ -118,7 +112,7 @@ def run_study(
     check_trainable(trials)
     specification = _specification(name, plan, dataset, trials)
     where = source if source == "digits" else str(Path(source).resolve())
-    with _locked(out), _store(out, specification, trials, where) as store:
+    with locked(out), store_in(out, specification, trials, where) as store:
         _train_missing(store, dataset, Pool(workers or os.cpu_count() or 1), listener)
         results = collect(store, dataset.train_x.shape[1:], dataset.classes)
         records = [claim.judge(results) for claim in claims]
@@ -153,7 +147,7 @@ def study_status(out: Path) -> Status:
             specification=store.meta("specification"),
             done=len(store.finished),
             total=store.size,
-            running=_is_locked(out),
+            running=is_locked(out),
             sessions=store.meta("sessions") or [],
         )
 
@@ -174,75 +168,6 @@ def _specification(name: str, plan: Plan, data: Dataset, trials: list[Trial]) ->
         "trials": len(trials),
         "trials fingerprint": hashlib.sha256("".join(t.id for t in trials).encode()).hexdigest(),
     }
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the folder `out`, which is made if it is absent. The lock dies with the process."""
-    _check_folder(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"The folder '{out}' cannot be made: {error.strerror}.") from error
-    try:
-        with FileLock(out / LOCK, timeout=1):
-            yield
-    except Timeout as error:
-        raise StudyBusyError(
-            f"Another process is running the study in '{out}'. See: "
-            f"{shlex.join(['etaeff', 'study', 'status', str(out)])}"
-        ) from error
-
-
-def _is_locked(out: Path) -> bool:
-    """Whether a process holds the folder `out`."""
-    try:
-        with FileLock(out / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def _check_folder(out: Path) -> None:
-    """Refuse a path that holds something which is not a study, so that nothing is overwritten."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"'{out}' is a file; a study needs a folder.")
-    if not out.is_dir() or (out / STORE_FILE).exists():
-        return
-    # What a study that was killed while it was being made leaves behind.
-    leftovers = {LOCK, *(f"{Path(STORE_FILE).stem}.new{ending}" for ending in ("", "-journal"))}
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in leftovers)
-    if foreign:
-        raise UsageError(
-            f"'{out}' holds '{foreign[0]}' and no study. Give a new or empty folder with --out, "
-            "so that nothing is overwritten."
-        )
-
-
-def _store(
-    out: Path, specification: Mapping[str, Any], trials: list[Trial], source: str
-) -> StudyStore:
-    """The store in `out`: a new one, or the one that is there if it is of the same study."""
-    path = out / STORE_FILE
-    if not path.exists():
-        return StudyStore.create(path, specification, trials, source=source)
-    store = StudyStore.open(path)
-    stored = store.meta("specification")
-    differing = [
-        f"{key}: {stored.get(key)!r} there, {value!r} here"
-        for key, value in specification.items()
-        if stored.get(key) != value
-    ]
-    # A fingerprint says something only where nothing that it is taken from differs.
-    differing = [text for text in differing if "fingerprint" not in text] or differing
-    if differing:
-        raise StudyMismatchError(
-            f"'{out}' holds the results of another study ({'; '.join(differing)}). Give another "
-            "folder with --out, or go on with that one: "
-            f"{shlex.join(['etaeff', 'study', 'resume', str(out)])}"
-        )
-    store.set_meta("source", source)  # the data may have moved
-    return store
 
 
 def _train_missing(

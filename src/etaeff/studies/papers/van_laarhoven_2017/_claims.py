@@ -1,7 +1,7 @@
 """The claims of the paper, in order, and those about invariance, ‖w‖ = 1 and what decay acts on."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from etaeff.records import NORMALISATIONS, OPTIMIZERS
 from etaeff.studies._plan import Plan, combinations
@@ -31,6 +31,8 @@ from etaeff.studies.papers.van_laarhoven_2017._rate_claims import (
     growth_without_decay,
     sgd_equilibrium,
 )
+
+SPREAD: Final = "largest difference between the mean test errors at different λ"
 
 
 def claims(plan: Plan) -> list[Claim]:
@@ -72,52 +74,7 @@ def scale_invariance(plan: Plan) -> Claim:
 
 def no_regularising_effect(plan: Plan) -> Claim:
     """Claim 2."""
-    spread = "largest difference between the mean test errors at different λ"
-    flat = difference("wd", claim="same")
-    parts = []
-    for name in OPTIMIZERS:
-        left_in = sphere(plan, name)
-        parts.append(Part(f"{name}, ‖w‖ = 1, λ acts on w", spread, left_in, flat, "points"))
-    for name in OPTIMIZERS:
-        left_out = sphere(plan, name, decay_weights=False, decay_head=True)
-        parts.append(
-            Part(f"{name}, ‖w‖ = 1, λ acts on the head alone", spread, left_out, flat, "points")
-        )
-    for name, common in (
-        ("layer normalisation", {"norm": "layer", "lr": LAYER_SPHERE_LR, "lr_rest": 0.3}),
-        ("weight normalisation", {"norm": "weight"}),
-        ("cosine schedule", {"schedule": "cosine"}),
-        ("step schedule", {"schedule": "step"}),
-    ):
-        trials = sphere(plan, "sgd", **common)
-        parts.append(Part(f"sgd, {name}, ‖w‖ = 1, λ acts on w", spread, trials, flat, "points"))
-    for name in OPTIMIZERS:
-        span = per_seed(effective_lr_span("lr"), (1.0, math.inf))
-        moves = difference("wd", claim="different")
-        free = free_at_one_lr(plan, name)
-        parts.append(
-            Part(f"{name}, free: λ moves η_eff", "decades that η_eff spans", free, span, "decades")
-        )
-        parts.append(Part(f"{name}, free: λ moves the error", spread, free, moves, "points"))
-    pair = plan.compared(PAIR, steps=plan.preset.long)
-    parts.append(
-        Part(
-            "sgd, free, equal ηλ: same η_eff",
-            "decades between the final η_eff of the settings",
-            pair,
-            per_seed(effective_lr_span(), (-math.inf, 0.1)),
-            "decades",
-        )
-    )
-    parts.append(
-        Part(
-            "sgd, free, equal ηλ: same error",
-            "largest difference between the mean test errors of the settings",
-            pair,
-            difference("lr", "wd", claim="same"),
-            "points",
-        )
-    )
+    parts = [*_on_the_sphere(plan), *_free(plan), *_equal_products(plan)]
     return Claim(
         2,
         "No regularising effect",
@@ -127,6 +84,58 @@ def no_regularising_effect(plan: Plan) -> Claim:
         f"{PAPER}, abstract; section 5.5 for ‖w‖ = 1",
         tuple(parts),
     )
+
+
+def _on_the_sphere(plan: Plan) -> list[Part]:
+    """The parts that say that λ does nothing with ‖w‖ = 1, wherever it acts."""
+    flat = difference("wd", claim="same")
+    arms = {f"{name}, ‖w‖ = 1, λ acts on w": sphere(plan, name) for name in OPTIMIZERS}
+    for name in OPTIMIZERS:
+        left_out = sphere(plan, name, decay_weights=False, decay_head=True)
+        arms[f"{name}, ‖w‖ = 1, λ acts on the head alone"] = left_out
+    for name, common in (
+        ("layer normalisation", {"norm": "layer", "lr": LAYER_SPHERE_LR, "lr_rest": 0.3}),
+        ("weight normalisation", {"norm": "weight"}),
+        ("cosine schedule", {"schedule": "cosine"}),
+        ("step schedule", {"schedule": "step"}),
+    ):
+        arms[f"sgd, {name}, ‖w‖ = 1, λ acts on w"] = sphere(plan, "sgd", **common)
+    return [Part(name, SPREAD, trials, flat, "points") for name, trials in arms.items()]
+
+
+def _free(plan: Plan) -> list[Part]:
+    """The parts that say that λ moves η_eff, and through it the error, of free weights."""
+    span = per_seed(effective_lr_span("lr"), (1.0, math.inf))
+    moves = difference("wd", claim="different")
+    parts = []
+    for name in OPTIMIZERS:
+        free = free_at_one_lr(plan, name)
+        parts += [
+            Part(f"{name}, free: λ moves η_eff", "decades that η_eff spans", free, span, "decades"),
+            Part(f"{name}, free: λ moves the error", SPREAD, free, moves, "points"),
+        ]
+    return parts
+
+
+def _equal_products(plan: Plan) -> list[Part]:
+    """The parts that say that settings with equal ηλ have equal η_eff and equal error."""
+    pair = plan.compared(PAIR, steps=plan.preset.long)
+    return [
+        Part(
+            "sgd, free, equal ηλ: same η_eff",
+            "decades between the final η_eff of the settings",
+            pair,
+            per_seed(effective_lr_span(), (-math.inf, 0.1)),
+            "decades",
+        ),
+        Part(
+            "sgd, free, equal ηλ: same error",
+            "largest difference between the mean test errors of the settings",
+            pair,
+            difference("lr", "wd", claim="same"),
+            "points",
+        ),
+    ]
 
 
 def initial_scale(plan: Plan) -> Claim:
