@@ -133,9 +133,10 @@ class SphereOptimizer(Optimizer):
                 if state:  # torch has none where there is nothing to remember
                     self.state[p] = state
         if params:
-            scaling = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+            gradients = [p.grad for p in params]
             states = [self.state.get(p, {}) for p in params]
-            self.rule.step_free(params, states, group, *scaling)
+            scaling = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
+            self.rule.step_free(params, gradients, states, group, *scaling)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Torch's, and the state of spheres in its own precision.

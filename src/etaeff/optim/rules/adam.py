@@ -96,19 +96,19 @@ def _counter(p: Tensor, group: Group) -> Tensor:
 
 def _step_free(
     params: Sequence[Tensor],
+    gradients: Sequence[Tensor],
     states: Sequence[State],
     group: Group,
     grad_scale: Tensor | None,
     found_inf: Tensor | None,
 ) -> None:
-    gradients = [p.grad for p in params if p.grad is not None]
     if any(g.is_sparse for g in gradients):
         raise RuntimeError("Adam does not support sparse gradients, please use SparseAdam instead")
     if group["foreach"] and isinstance(group["lr"], Tensor) and not group["capturable"]:
         raise RuntimeError("lr as a Tensor is not supported for capturable=False and foreach=True")
     torch_adamw(
         list(params),
-        gradients,
+        list(gradients),
         [state["exp_avg"] for state in states],
         [state["exp_avg_sq"] for state in states],
         [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else [],

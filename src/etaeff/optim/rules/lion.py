@@ -31,18 +31,18 @@ def _begin(p: Tensor, dtype: torch.dtype, _group: Group) -> State:
 
 def _step_free(
     params: Sequence[Tensor],
+    gradients: Sequence[Tensor],
     states: Sequence[State],
     group: Group,
     _grad_scale: Tensor | None,
     _found_inf: Tensor | None,
 ) -> None:
     """With decoupled weight decay. There is no Lion in torch to be equal to."""
-    for p, state in zip(params, states, strict=True):
-        assert p.grad is not None
-        if p.grad.is_sparse:
+    for p, g, state in zip(params, gradients, states, strict=True):
+        if g.is_sparse:
             raise UsageError("Lion takes no sparse gradients; densify them.")
-        gradient = p.grad.to(state["exp_avg"].dtype)
-        d = direction(-gradient if group["maximize"] else gradient, state, group)
+        wide = g.to(state["exp_avg"].dtype)
+        d = direction(-wide if group["maximize"] else wide, state, group)
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.sub_((d * group["lr"]).to(p.dtype))
 

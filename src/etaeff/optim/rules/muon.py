@@ -65,6 +65,7 @@ def _begin(p: Tensor, dtype: torch.dtype, _group: Group) -> State:
 
 def _step_free(
     params: Sequence[Tensor],
+    gradients: Sequence[Tensor],
     states: Sequence[State],
     group: Group,
     _grad_scale: Tensor | None,
@@ -76,12 +77,11 @@ def _step_free(
 
     if any(p.is_complex() for p in params):
         raise RuntimeError("Muon does not support complex parameters")
-    gradients = [p.grad for p in params if p.grad is not None]
     if any(g.is_sparse for g in gradients):
         raise RuntimeError("Muon does not support sparse gradients")
     torch_muon(
         list(params),
-        gradients,
+        list(gradients),
         [state["momentum_buffer"] for state in states],
         lr=group["lr"],
         weight_decay=group["weight_decay"],

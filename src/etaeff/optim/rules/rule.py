@@ -37,7 +37,7 @@ class Rule:
         direction: d, from a gradient in at least float32, the state, whose moments are updated
             in place, and the group.
         step_free: One step of weights on no sphere, bit for bit that of torch's optimiser:
-            parameters with gradients, their states, the group, and the `grad_scale` and
+            parameters, their gradients, their states, the group, and the `grad_scale` and
             `found_inf` of a GradScaler.
         moments: Keys of the state that hold vectors in the tangent space.
         uses_squares: Whether the group asks for one second moment per piece. If it does,

@@ -37,18 +37,18 @@ def _begin(_p: Tensor, _dtype: torch.dtype, group: Group) -> State:
 
 def _step_free(
     params: Sequence[Tensor],
+    gradients: Sequence[Tensor],
     states: Sequence[State],
     group: Group,
     grad_scale: Tensor | None,
     found_inf: Tensor | None,
 ) -> None:
-    gradients = [p.grad for p in params if p.grad is not None]
-    if group["nesterov"] and group["foreach"] is not False:
-        gradients = [g.clone() for g in gradients]  # torch would write into them
+    if group["nesterov"] and group["foreach"] is not False:  # torch would write into them
+        gradients = [g.clone() for g in gradients]
     buffers = [state.get("momentum_buffer") for state in states]
     torch_sgd(
         list(params),
-        gradients,
+        list(gradients),
         buffers,
         weight_decay=group["weight_decay"],
         momentum=group["momentum"],
