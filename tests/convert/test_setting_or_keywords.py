@@ -58,3 +58,22 @@ def test_a_recorded_run_and_the_one_to_come_may_be_settings():
         **SIZES,
     )
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "nadam"])
+def test_a_recorded_run_whose_second_moment_holds_the_decay_is_refused(name):
+    with pytest.raises(UsageError) as refused:
+        from_trajectory(name, "sgd", **RATES, radius=[1.0, 2.0], **SIZES)
+    assert str(refused.value) == (
+        f"A run of `{name}` with L2 has no effective rate by itself: its second moment holds the "
+        "decay."
+    )
+    free = from_trajectory(name, "sgd", lr=1e-2, wd=0.0, radius=[1.0, 2.0], **SIZES)
+    assert np.all(free > 0)
+
+
+@pytest.mark.parametrize(("name", "given"), CASES)
+def test_only_buffers_that_add_up_steps_hand_their_momentum_to_the_sphere(name, given):
+    shape = {"shape": (4, 8)} if name == "muon" else {}
+    sphere = to_sphere(name, **RATES, **given, **SIZES, **shape)
+    assert (sphere.momentum is not None) == (name in ("sgd", "rmsprop"))
