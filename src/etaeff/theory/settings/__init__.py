@@ -2,11 +2,11 @@
 
 from etaeff.theory.settings._arguments import Hyperparameters
 from etaeff.theory.settings._canonical import canonical
+from etaeff.theory.settings._lawless import LAWLESS
 from etaeff.theory.settings._published import PublishedSetting
 from etaeff.theory.settings._recipes import PUBLISHED_SETTINGS, published_setting
 from etaeff.theory.settings._recognition import of_torch
 from etaeff.theory.settings._registry import (
-    LAWLESS,
     OPTIMIZERS,
     Assumption,
     Law,

@@ -5,7 +5,8 @@ from typing import Any
 
 from etaeff.errors import NoLawError, UnknownNameError, UsageError
 from etaeff.theory.settings._arguments import plain
-from etaeff.theory.settings._registry import LAWLESS, OPTIMIZERS, Optimizer, no_law
+from etaeff.theory.settings._lawless import LAWLESS, no_law
+from etaeff.theory.settings._registry import OPTIMIZERS, Optimizer
 from etaeff.theory.settings._setting import Setting
 
 

@@ -1,11 +1,12 @@
-"""What is known of each optimiser: one row for each, and a sentence for each without a law."""
+"""What is known of each optimiser: one row for each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from etaeff.errors import NoLawError, UnknownNameError
+from etaeff.errors import UnknownNameError
+from etaeff.theory.settings._lawless import LAWLESS_NAMES, no_law
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,28 +214,6 @@ _ROWS: Final = (
 
 OPTIMIZERS: Final[Mapping[str, Optimizer]] = MappingProxyType({row.name: row for row in _ROWS})
 
-# Classes of torch.optim of which no law is derived, and why.
-LAWLESS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "Adadelta": "it divides by the steps that it took before, and decay and steps balance at "
-        "no radius that is a power of lr over wd",
-        "Adafactor": "it scales its steps by the size of the weight itself, so that they balance "
-        "with the decay at no radius",
-        "Adagrad": "it divides by the sum of all squared gradients, so that its steps shrink for "
-        "ever and balance with the decay at no radius",
-        # Gradients of one variance, normal or Laplace: Adam is as it was, Adamax turns 20 % less.
-        "Adamax": "it divides by the largest of its decayed gradients, whose size rests on the "
-        "tails of their distribution and lags behind the radius by the age of the largest, and no "
-        "few moments say either",
-        "ASGD": "its learning rate falls by a schedule of its own, and it decays by another share",
-        "LBFGS": "it searches along the line, so that its step has no length of its own",
-        "RAdam": "it takes plain steps until its second moment is known, and rectifies later ones",
-        "Rprop": "each entry has a step size of its own that follows the signs of its gradients",
-        "SparseAdam": "it steps where a sparse gradient has entries only, and decays no weight",
-    }
-)
-_LAWLESS_NAMES: Final = {kind.lower(): kind for kind in LAWLESS}
-
 
 def optimizer_of(name: str) -> Optimizer:
     """The row of an optimiser.
@@ -252,11 +231,6 @@ def optimizer_of(name: str) -> Optimizer:
     """
     if isinstance(name, str) and name in OPTIMIZERS:
         return OPTIMIZERS[name]
-    if isinstance(name, str) and name in _LAWLESS_NAMES:
-        raise no_law(_LAWLESS_NAMES[name])
+    if isinstance(name, str) and name in LAWLESS_NAMES:
+        raise no_law(LAWLESS_NAMES[name])
     raise UnknownNameError("optimizer", str(name), OPTIMIZERS)
-
-
-def no_law(kind: str) -> NoLawError:
-    """The refusal of a class of torch.optim that has no law."""
-    return NoLawError(f"No law is derived for {kind}: {LAWLESS[kind]}.")
