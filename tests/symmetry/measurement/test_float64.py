@@ -197,8 +197,17 @@ def test_the_row_of_the_padding_has_its_gradient():
     assert torch.equal(own["weight"].grad, counts[:, None].expand(5, 3))
 
 
-def test_gradients_are_those_of_the_function():
-    model = With(without_gradient, a=linear())
+def detached(m, x):
+    return m.a(x).detach().sin() + m.a(x)
+
+
+def detached_in_place(m, x):
+    return m.a(x).clone().detach_().sin() + m.a(x)
+
+
+@pytest.mark.parametrize("forward", [without_gradient, detached, detached_in_place])
+def test_gradients_are_those_of_the_function(forward):
+    model = With(forward, a=linear())
     x = torch.randn(5, 4)
     own = parameters(model, grad=True)
     truth = reference(With(lambda m, x: m.a(x).sin() + m.a(x), a=model.a))
