@@ -94,12 +94,12 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
 
 def _check_memory(tensors: Mapping[str, Tensor]) -> None:
     """Refuse two parameters in the same memory: what scales one, scales the other."""
-    places = sorted(
+    spans = sorted(
         (p.untyped_storage().data_ptr(), *_entries(p), name)
         for name, p in tensors.items()
         if not p.is_meta and p.numel()
     )
-    for (storage, _, last, name), (other, first, _, second) in pairwise(places):
+    for (storage, _, last, name), (other, first, _, second) in pairwise(spans):
         if storage == other and first <= last:
             raise UsageError(
                 f"Parameters {name!r} and {second!r} are two objects in the same memory, so that "

@@ -1,8 +1,10 @@
 """Audits as data: their words, and what is alike in them told once. Loads no torch."""
 
-from etaeff.records.audits._digest import Alike, Digest, Effect, Entry, Kind, digest
+from etaeff.records.audits._digest import Digest, digest
+from etaeff.records.audits._effects import Effect, Entry
 from etaeff.records.audits._notes import Note, NoteKind, notes_of
 from etaeff.records.audits._patterns import Pattern, merged, patterns, percent
+from etaeff.records.audits._symmetries import Alike, Kind
 from etaeff.records.audits._words import DecayKind, SymmetryKind
 
 __all__ = [
