@@ -73,6 +73,8 @@ def test_kinds_that_do_not_fit_are_refused(details):
 
 
 def test_words_are_strings():
+    assert repr(SymmetryKind.RESCALING) == "'rescaling'"
+    assert json.dumps(DecayKind.REGULARISES) == '"regularises"'
     assert f"Decay {DecayKind.BALANCES}" == "Decay balances a product"
     assert {SymmetryKind.INERT: 1}["inert"] == 1
     assert [kind.group for kind in DecayKind] == ["scale-invariant", "other", "other", "inert"]

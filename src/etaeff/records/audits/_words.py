@@ -3,7 +3,15 @@
 from enum import StrEnum
 
 
-class SymmetryKind(StrEnum):
+class _Word(StrEnum):
+    """A word that is a value: it prints, and is written to JSON, as the plain string."""
+
+    def __repr__(self) -> str:
+        """The word in quotes."""
+        return repr(self.value)
+
+
+class SymmetryKind(_Word):
     """What happens to the outputs if parameters are scaled along a symmetry."""
 
     SCALE_INVARIANT = "scale-invariant"  # nothing, and all exponents have one sign
@@ -12,7 +20,7 @@ class SymmetryKind(StrEnum):
     HOMOGENEOUS = "homogeneous"  # they are scaled too, so that their direction stays
 
 
-class DecayKind(StrEnum):
+class DecayKind(_Word):
     """What weight decay does to a parameter; "Decay …" is a sentence."""
 
     SETS_LR = "sets the effective learning rate"

@@ -29,7 +29,7 @@ class Memory(Enum):
 
     AS_ITS_SCHEMA_SAYS = auto()
     VIEW = auto()  # surely in the memory of the first argument, and not perhaps in a copy
-    MAY_BE_ITS_INPUT = auto()  # without a word in the schema
+    MAY_BE_ITS_INPUT = auto()  # or lie in it, without a word in the schema
 
 
 class Division(Enum):

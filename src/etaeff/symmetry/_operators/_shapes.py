@@ -24,9 +24,9 @@ SHAPES: Final = rows(
     ("_unsafe_view", Operator(same, reshaped)),
     ("contiguous clone", Operator(same, passed_on, carries=True)),
     ("expand_as broadcast_to", Operator(same, carries=True)),
-    ("""lift lift_fresh_copy reshape_as sum_to_size ravel hsplit vsplit dsplit unsafe_chunk
-     unsafe_split mH adjoint matrix_H linalg_diagonal squeeze_ unsqueeze_ t_
-     transpose_""", Operator(same)),
+    ("""lift lift_fresh_copy reshape_as sum_to_size ravel hsplit vsplit dsplit mH adjoint matrix_H
+     linalg_diagonal squeeze_ unsqueeze_ t_ transpose_""", Operator(same)),
+    ("unsafe_chunk unsafe_split", Operator(same, memory=_INPUT)),
     ("expand_copy", Operator(memory=_INPUT)),
     # Copies.
     ("repeat", Operator(same, carries=True)),
