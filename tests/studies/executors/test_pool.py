@@ -123,7 +123,16 @@ def test_workers_end_with_a_caller_that_stops_listening():
     assert ended(running)
 
 
+@pytest.fixture
+def interrupts():
+    """Ctrl-C raises, as in a process at a terminal: in the background a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_while_workers_start_is_held_and_not_lost():
     code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(0, []))"
     started = []
