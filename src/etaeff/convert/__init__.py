@@ -4,9 +4,9 @@ Names are loaded when they are first used: importing the package loads no torch,
 `rescale_` and `drop_lr_`, which change a model, need it.
 """
 
-import importlib as _importlib
 import typing as _typing
 
+from etaeff._lazy import lazy_names as _lazy_names
 from etaeff.theory import Setting
 
 if _typing.TYPE_CHECKING:
@@ -42,30 +42,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ExponentialSchedule": "_exponential",
-    "Match": "_match",
-    "SphereSchedule": "_sphere",
-    "SphereSetting": "_sphere_setting",
-    "decay_schedule": "_exponential",
-    "drop_lr_": "_drop_lr",
-    "exponential_rows": "_rows",
-    "exponential_schedule": "_exponential",
-    "from_trajectory": "_replay",
-    "match": "_match",
-    "match_rows": "_rows",
-    "rescale_": "_rescale",
-    "sphere_setting": "_sphere_setting",
-    "to_sphere": "_sphere",
+    "ExponentialSchedule": "etaeff.convert._exponential",
+    "Match": "etaeff.convert._match",
+    "SphereSchedule": "etaeff.convert._sphere",
+    "SphereSetting": "etaeff.convert._sphere_setting",
+    "decay_schedule": "etaeff.convert._exponential",
+    "drop_lr_": "etaeff.convert._drop_lr",
+    "exponential_rows": "etaeff.convert._rows",
+    "exponential_schedule": "etaeff.convert._exponential",
+    "from_trajectory": "etaeff.convert._replay",
+    "match": "etaeff.convert._match",
+    "match_rows": "etaeff.convert._rows",
+    "rescale_": "etaeff.convert._rescale",
+    "sphere_setting": "etaeff.convert._sphere_setting",
+    "to_sphere": "etaeff.convert._sphere",
 }
-
-
-def __getattr__(name: str) -> _typing.Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    globals()[name] = value = getattr(home, name)  # the next use does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = _lazy_names(__name__, __all__, _HOMES)

@@ -4,8 +4,9 @@ Names are loaded when they are first used: whoever writes a file needs no trial,
 NumPy, with which its setting is checked.
 """
 
-import importlib as _importlib
 import typing as _typing
+
+from etaeff._lazy import lazy_names as _lazy_names
 
 if _typing.TYPE_CHECKING:
     from etaeff.records._arm import DECAY_FIELDS, DECAYED_GAINS, NORMALISATIONS, NORMS, Arm
@@ -65,50 +66,39 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CLAIMS_FILE": "records._conventions",
-    "DECAYED_GAINS": "records._arm",
-    "DECAY_FIELDS": "records._arm",
-    "EPOCHS_FILE": "records._conventions",
-    "MOMENTUM": "records._variants",
-    "NETWORKS": "records._task",
-    "NORMALISATIONS": "records._arm",
-    "NORMS": "records._arm",
-    "OPTIMIZERS": "records._variants",
-    "RESCALINGS_FILE": "records._conventions",
-    "RESULTS_FILE": "records._conventions",
-    "SCHEDULES": "theory",
-    "SETTLED": "records._conventions",
-    "STORE_FILE": "records._conventions",
-    "TABLES": "records._store",
-    "TAIL": "records._conventions",
-    "TRIAL_COLUMNS": "records._trial",
-    "VARIANTS": "records._variants",
-    "Arm": "records._arm",
-    "ClaimRecord": "records._finding",
-    "EpochRow": "records._rows",
-    "Finding": "records._finding",
-    "LayerRow": "records._rows",
-    "OutcomeRow": "records._rows",
-    "RescaleRow": "records._rows",
-    "StudyStore": "records._store",
-    "Task": "records._task",
-    "Trial": "records._trial",
-    "TrialResults": "records._rows",
-    "Verdict": "records._finding",
-    "setting_of": "records._variants",
-    "variant": "records._variants",
-    "verdict": "records._finding",
-    "write_atomically": "records._files",
+    "CLAIMS_FILE": "etaeff.records._conventions",
+    "DECAYED_GAINS": "etaeff.records._arm",
+    "DECAY_FIELDS": "etaeff.records._arm",
+    "EPOCHS_FILE": "etaeff.records._conventions",
+    "MOMENTUM": "etaeff.records._variants",
+    "NETWORKS": "etaeff.records._task",
+    "NORMALISATIONS": "etaeff.records._arm",
+    "NORMS": "etaeff.records._arm",
+    "OPTIMIZERS": "etaeff.records._variants",
+    "RESCALINGS_FILE": "etaeff.records._conventions",
+    "RESULTS_FILE": "etaeff.records._conventions",
+    "SCHEDULES": "etaeff.theory",
+    "SETTLED": "etaeff.records._conventions",
+    "STORE_FILE": "etaeff.records._conventions",
+    "TABLES": "etaeff.records._store",
+    "TAIL": "etaeff.records._conventions",
+    "TRIAL_COLUMNS": "etaeff.records._trial",
+    "VARIANTS": "etaeff.records._variants",
+    "Arm": "etaeff.records._arm",
+    "ClaimRecord": "etaeff.records._finding",
+    "EpochRow": "etaeff.records._rows",
+    "Finding": "etaeff.records._finding",
+    "LayerRow": "etaeff.records._rows",
+    "OutcomeRow": "etaeff.records._rows",
+    "RescaleRow": "etaeff.records._rows",
+    "StudyStore": "etaeff.records._store",
+    "Task": "etaeff.records._task",
+    "Trial": "etaeff.records._trial",
+    "TrialResults": "etaeff.records._rows",
+    "Verdict": "etaeff.records._finding",
+    "setting_of": "etaeff.records._variants",
+    "variant": "etaeff.records._variants",
+    "verdict": "etaeff.records._finding",
+    "write_atomically": "etaeff.records._files",
 }
-
-
-def __getattr__(name: str) -> _typing.Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _importlib.import_module(f"etaeff.{_HOMES[name]}")
-    globals()[name] = value = getattr(home, name)  # the next use does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = _lazy_names(__name__, __all__, _HOMES)

@@ -4,8 +4,9 @@ Names are loaded when they are first used: a worker process trains, and needs ne
 nor the statistics that the claims are judged with.
 """
 
-import importlib as _importlib
 import typing as _typing
+
+from etaeff._lazy import lazy_names as _lazy_names
 
 if _typing.TYPE_CHECKING:
     from etaeff.studies._plan import PRESETS, Preset
@@ -29,22 +30,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "data._dataset",
-    "load_dataset": "data._datasets",
-    "take": "data._dataset",
-    "PRESETS": "_plan",
-    "Preset": "_plan",
-    "Progress": "_progress",
+    "Dataset": "etaeff.studies.data._dataset",
+    "load_dataset": "etaeff.studies.data._datasets",
+    "take": "etaeff.studies.data._dataset",
+    "PRESETS": "etaeff.studies._plan",
+    "Preset": "etaeff.studies._plan",
+    "Progress": "etaeff.studies._progress",
+    "STUDIES": "etaeff.studies._study",
+    "Status": "etaeff.studies._study",
+    "resume_study": "etaeff.studies._study",
+    "run_study": "etaeff.studies._study",
+    "study_status": "etaeff.studies._study",
 }
-
-
-def __getattr__(name: str) -> _typing.Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _importlib.import_module(f"{__name__}.{_HOMES.get(name, '_study')}")
-    globals()[name] = value = getattr(home, name)  # the next use does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = _lazy_names(__name__, __all__, _HOMES)
