@@ -62,6 +62,14 @@ def test_no_source_file_is_long():
     assert {file: length for file, length in lengths.items() if length > 400} == {}
 
 
+def test_commands_are_thin():
+    from etaeff.cli._app import COMMANDS
+
+    folder = PROJECT / "src" / "etaeff" / "cli"
+    lengths = {name: len((folder / f"{name}.py").read_text().splitlines()) for name in COMMANDS}
+    assert {name: length for name, length in lengths.items() if length > 120} == {}
+
+
 def test_version_is_the_same_everywhere():
     assert (
         re.search(r"^version: (.+)$", read("CITATION.cff"), re.MULTILINE)[1]
