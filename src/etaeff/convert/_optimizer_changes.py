@@ -26,7 +26,7 @@ class Part:
 
     Args:
         source: Index of the group that they are in.
-        members: Their places in it.
+        members: Their indices in it.
         factor: c.
     """
 
@@ -49,9 +49,9 @@ def parts(optimizer: Optimizer, factors: Mapping[Tensor, float]) -> list[Part]:
     stay, leave = [], []
     for source, group in enumerate(optimizer.param_groups):
         members: dict[float, list[int]] = {}
-        for place, parameter in enumerate(group["params"]):
-            members.setdefault(factors.get(parameter, 1.0), []).append(place)
-        first, *others = [Part(source, places, c) for c, places in members.items()] or [
+        for index, parameter in enumerate(group["params"]):
+            members.setdefault(factors.get(parameter, 1.0), []).append(index)
+        first, *others = [Part(source, indices, c) for c, indices in members.items()] or [
             Part(source, [], 1.0)
         ]
         stay.append(first)
@@ -72,11 +72,11 @@ def group_changes(optimizer: Optimizer, scaling: Scaling, wanted: Iterable[Part]
     """
     groups: list[Group] = optimizer.param_groups
     changes: list[Change] = []
-    for place, part in enumerate(wanted):
+    for index, part in enumerate(wanted):
         group = groups[part.source]
         powers = scaling.settings(group)
         factors = {key: part.factor**power for key, power in powers.items()}
-        if place < len(groups):
+        if index < len(groups):
             if len(part.members) < len(group["params"]):
                 changes.append(partial(group.update, _members(group, part)))
             changes += setting_changes(optimizer, group, factors)
@@ -190,7 +190,7 @@ def times(value: Any, factor: float) -> Any:
 def _members(group: Group, part: Part) -> Group:
     """What a group that consists of `part` has of its own."""
     keys = [key for key in ("params", "param_names") if key in group]
-    return {key: [group[key][place] for place in part.members] for key in keys}
+    return {key: [group[key][index] for index in part.members] for key in keys}
 
 
 def _own_copy(value: Any) -> Any:
