@@ -684,3 +684,38 @@ def test_gradients_inside_a_model_are_no_constants(measure):
 
     with pytest.raises(UsageError, match=r"Nothing can be said.*hides what its values are made of"):
         audit(Inner(), (batch(),), measure=measure)
+
+
+class Branching(nn.Module):
+    """A branch on values, which torch.export does not follow: the operators are logged."""
+
+    def __init__(self, norm):
+        super().__init__()
+        self.linear, self.norm, self.head = nn.Linear(3, 12), norm, nn.Linear(12, 2)
+
+    def forward(self, x):
+        h = self.linear(x)
+        if float(h.detach().sum()) > 1e9:
+            h = -h
+        return self.head(self.norm(h).relu())
+
+
+@pytest.mark.parametrize(
+    ("norm", "count"),
+    [
+        (nn.LayerNorm(12), 1),
+        (nn.LayerNorm(12, eps=1e-4), 1),
+        (nn.GroupNorm(2, 12), 2),
+        (nn.GroupNorm(4, 12), 4),
+        (nn.BatchNorm1d(12), 12),
+    ],
+    ids=["layer", "layer, other", "two groups", "four groups", "batch"],
+)
+def test_an_epsilon_that_a_log_leaves_out_is_taken_away_too(norm, count):
+    """A log keeps no argument that is at its default, and ε often is."""
+    torch.manual_seed(0)
+    found = audit(Branching(norm), (torch.randn(16, 3),))
+    assert any("logged as they ran" in note for note in found.notes)
+    assert not any("denies" in note for note in found.notes)
+    (block,) = [block for block in found.blocks if "linear.weight" in block.names]
+    assert block.count == count

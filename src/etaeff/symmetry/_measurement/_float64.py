@@ -13,7 +13,13 @@ from etaeff.symmetry._operators._operator import Chance, Operator
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, written_by
-from etaeff.symmetry._tracing._torch import argument_names, beside, is_operator, overload_name
+from etaeff.symmetry._tracing._torch import (
+    argument_names,
+    beside,
+    is_operator,
+    numbers_by_default,
+    overload_name,
+)
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
 _WIDE_TYPE: Final = {
@@ -60,6 +66,7 @@ class Float64(fx.Interpreter):
             return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
         schema = argument_names(target)
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
+        given = numbers_by_default(target) | given  # an ε among them
         changed = {key: self._replaced(row, name, key, value) for key, value in given.items()}
         for key in {"dropout_p", "dropout"} & changed.keys():  # of attention, of an LSTM
             changed[key] = 0.0

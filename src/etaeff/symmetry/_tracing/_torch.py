@@ -58,6 +58,15 @@ def argument_names(target: OpOverload) -> list[str]:
     return [argument.name for argument in target._schema.arguments]
 
 
+def numbers_by_default(target: OpOverload) -> dict[str, float]:
+    """The arguments that are a number if they are left out, as a log leaves them out."""
+    return {
+        argument.name: argument.default_value
+        for argument in target._schema.arguments
+        if isinstance(argument.default_value, float)
+    }
+
+
 def overload_name(target: OpOverload) -> str:
     """Such as `Tensor` of `add.Tensor`."""
     return str(target).split(".")[2]
