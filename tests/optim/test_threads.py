@@ -52,6 +52,10 @@ def trained(kind, layout, spread):
     return {name: p.detach() for name, p in params.items()}
 
 
+@pytest.mark.skipif(
+    torch.__version__ < torch.torch_version.TorchVersion("2.13"),
+    reason="MultiThreadedTestCase of older versions of torch lacks `comms`",
+)
 class Threads(common.MultiThreadedTestCase):
     """Ten rows over four ranks: 3, 3, 3 and 1; pairs of rows cross them."""
 

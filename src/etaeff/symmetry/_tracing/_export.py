@@ -13,6 +13,7 @@ from torch import nn
 from etaeff.errors import UsageError
 from etaeff.symmetry._tracing._graph import Graph, of_program
 from etaeff.symmetry._tracing._restore import unwritten
+from etaeff.symmetry._tracing._torch import without_new_buffer_hooks
 from etaeff.symmetry._tracing._values import copied
 from etaeff.symmetry._words import described, in_a_line
 
@@ -28,7 +29,7 @@ def export(
     Raises:
         UsageError: If the model itself fails on these arguments, with its own error.
     """
-    with quiet():
+    with quiet(), without_new_buffer_hooks():
         try:
             program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
             return of_program(program), ""

@@ -3,7 +3,8 @@
 Each is here for want of a public way. What is only undocumented stands here too.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeGuard
 
 import torch
@@ -38,6 +39,24 @@ def taken_apart(values: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]
 def mapped(function: Callable[[Any], Any], values: Any) -> Any:
     """The same nest with `function` of each leaf."""
     return pytree.tree_map(function, values)
+
+
+# --------------------------------------------------------------------------------------- modules
+
+
+@contextlib.contextmanager
+def without_new_buffer_hooks() -> Iterator[None]:
+    """Take away what `torch.export` before 2.13 leaves behind where it fails.
+
+    It is a hook on all modules, which refuses every buffer that is put into one from then on.
+    """
+    hooks = torch.nn.modules.module._global_buffer_registration_hooks
+    before = set(hooks)
+    try:
+        yield
+    finally:
+        for key in set(hooks) - before:
+            del hooks[key]
 
 
 # ------------------------------------------------------------------------------------- operators
