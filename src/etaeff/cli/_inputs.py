@@ -142,7 +142,7 @@ def loaded(file: Path, model: "nn.Module") -> tuple[tuple[Any, ...], dict[str, A
         DataError: If it is missing, unreadable or holds something else.
     """
     import torch
-    import torch.utils._pytree as pytree
+    import torch.utils._pytree as pytree  # private; nothing public maps over a batch of any nest
 
     _check_file(file)
     try:
