@@ -8,13 +8,12 @@ from torch import Tensor, nn
 
 from etaeff.errors import UsageError
 from etaeff.records.audits import Note, NoteKind
-from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
-from etaeff.symmetry._measurement._float64 import Run, runner
+from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import change
 from etaeff.symmetry._measurement._samples import Sample, samples
-from etaeff.symmetry._tracing._export import check_that_it_runs, export
+from etaeff.symmetry._traces import traced
+from etaeff.symmetry._tracing._export import check_that_it_runs
 from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._log import dispatch_log
 from etaeff.symmetry._words import described, in_a_line
 
 
@@ -72,7 +71,7 @@ def gathered(
     Raises:
         UsageError: If neither succeeds.
     """
-    graph, run, tracer = _traced(model, args, kwargs, notes)
+    graph, run, tracer = traced(model, args, kwargs, notes)
     evidence = replace(evidence, graph=graph, tracer=tracer)
     if checks:
         try:
@@ -96,28 +95,3 @@ def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed:
     drawn = samples(ideal, *given, count=checks, seed=seed)
     own = samples(run(True), *given, count=1, seed=seed) if evidence.graph is not None else []
     return replace(evidence, run=ideal, drawn=drawn, own_epsilon=own)
-
-
-def _traced(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
-) -> tuple[Graph | None, Callable[[bool], Run], str]:
-    """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
-    graph, failure = export(model, args, kwargs)
-    if graph is not None:
-        return graph, _runner_of(graph), "torch.export"
-    graph, reason = dispatch_log(model, args, kwargs)
-    if graph is not None:
-        try:
-            reason = difference_elsewhere(model, args, kwargs, graph)
-        except Exception as error:
-            notes.append(NoteKind.LOG_NOT_COMPARED.note(error=in_a_line(error)))
-    if graph is not None and not reason:
-        notes.append(NoteKind.LOGGED.note(failure=failure))
-        return graph, _runner_of(graph), "dispatch log"
-    notes.append(NoteKind.NOT_TRACED.note(failure=failure, reason=reason))
-    return None, lambda own_epsilon: eager(model, args, kwargs), "none"
-
-
-def _runner_of(graph: Graph) -> Callable[[bool], Run]:
-    """How to run a graph with its own ε or without."""
-    return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
