@@ -54,7 +54,7 @@ def own(effect, why, shape, group="other"):
 
 
 def values(depth=3):
-    rate, balance, act, nothing = EFFECTS
+    rate, balance, act, nothing, *_ = EFFECTS
     parameters, blocks = {}, []
     for i in range(depth):
         name = f"layers.{i}.conv.weight"

@@ -484,14 +484,26 @@ def test_a_model_made_in_inference_mode_is_audited_or_refused():
         assert kinds(found) == kinds(audit(small(), (batch(),)))
 
 
-def test_frozen_parameters_are_audited_alike():
-    frozen = small().requires_grad_(False)
+def test_frozen_parameters_are_not_scaled():
     half = small()
     half[0].requires_grad_(False)
-    plain = audit(small(), (batch(),)).to_dict()
-    assert audit(frozen, (batch(),)).to_dict() == plain
-    assert audit(half, (batch(),)).to_dict() == plain
-    assert not any(p.requires_grad for p in frozen.parameters())
+    found = audit(half, (batch(),))
+    assert {name for name, p in found.parameters.items() if p.group == "frozen"} == {
+        "0.weight",
+        "0.bias",
+    }
+    assert not any(name.startswith("0.") for s in found.symmetries for name in s.exponents)
+    assert not any(name.startswith("0.") for block in found.blocks for name in block.names)
+    groups = found.param_groups(lr=0.1, weight_decay=0.1)
+    assert half[0].weight not in {p for group in groups for p in group["params"]}
+
+
+def test_of_a_frozen_model_nothing_is_scaled():
+    model = small().requires_grad_(False)
+    found = audit(model, (batch(),))
+    assert (found.rank, found.symmetries, found.blocks) == (0, (), ())
+    assert {p.group for p in found.parameters.values()} == {"frozen"}
+    assert not any(p.requires_grad for p in model.parameters())
 
 
 def test_tied_parameters_have_one_exponent():
@@ -605,8 +617,8 @@ def alone(tmp_path_factory):
 
 def same_as_inside(wrapped, inside):
     modes = {name: m.training for name, m in wrapped.named_modules()}
-    found = audit(wrapped, (batch(),))
-    assert found.to_dict() == audit(inside, (batch(),)).to_dict()
+    found = audit(wrapped, (batch(),), training=True)
+    assert found.to_dict() == audit(inside, (batch(),), training=True).to_dict()
     assert list(found.parameters) == [name for name, _ in small().named_parameters()]
     assert {name: m.training for name, m in wrapped.named_modules()} == modes
     assert found.effect_of_decay("0.weight").endswith("BatchNorm1d `1`.")

@@ -32,6 +32,16 @@ EFFECTS: Final = {
         "These have no effect on the outputs. Without a gradient, decay takes them to zero, and "
         "nobody sees it.",
     ),
+    DecayKind.FROZEN: ("nothing", "These do not train, so nothing scales them."),
+    DecayKind.NOT_REACHED: (
+        "nothing",
+        "No input reached these, so nothing can be said of them. Audit with inputs that do.",
+    ),
+    DecayKind.NOT_KNOWN: (
+        "act",
+        "No scaling of these was found that leaves the outputs as they are, and it was not shown "
+        "that there is none.",
+    ),
 }
 _KINDS: Final = {
     SymmetryKind.SCALE_INVARIANT: "scaled in one direction, together, and the outputs stay",

@@ -1,6 +1,6 @@
 """The audit: which weights a normalisation makes scale-invariant, proved and measured."""
 
-from etaeff.records.audits import DecayKind, Note, NoteKind, SymmetryKind
+from etaeff.records.audits import DecayKind, Ground, Note, NoteKind, SymmetryKind
 from etaeff.symmetry._audit import audit
 from etaeff.symmetry._effects import DecayEffect
 from etaeff.symmetry._report import Audit
@@ -10,6 +10,7 @@ __all__ = [
     "Audit",
     "DecayEffect",
     "DecayKind",
+    "Ground",
     "Note",
     "NoteKind",
     "Symmetry",

@@ -9,12 +9,17 @@ from torch import Tensor, nn
 
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
-from etaeff.records.audits import Note
 from etaeff.symmetry._blocks import scale_invariant_blocks
 from etaeff.symmetry._discovery import comparison, notes_on_parts
 from etaeff.symmetry._effects import DecayEffect, decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
-from etaeff.symmetry._input import checked_arguments, checked_model, parameters_by_name
+from etaeff.symmetry._input import (
+    checked_arguments,
+    checked_model,
+    frozen,
+    mode_of,
+    parameters_by_name,
+)
 from etaeff.symmetry._proof._propagate import Flow
 from etaeff.symmetry._report import Audit
 from etaeff.symmetry._symmetries import symmetries_of
@@ -33,14 +38,14 @@ def audit(
     *,
     measure: bool | None = None,
     discover: bool = False,
-    training: bool = True,
+    training: bool | None = None,
     seed: int = 0,
 ) -> Audit:
     r"""Every scaling symmetry of a model, proved on its graph and measured in float64.
 
-    The model is traced as it trains. Every parameter tensor θ_p is given an unknown exponent
-    s_p, homogeneity degrees are carried through all operators, and what they demand of s is solved
-    over the rationals. The measurement then checks
+    The model is traced in the modes that its modules have. Every parameter tensor θ_p is given an
+    unknown exponent s_p, homogeneity degrees are carried through all operators, and what they
+    demand of s is solved over the rationals. The measurement then checks
     $\sum_p s_p \langle\theta_p, \nabla_p\rangle = 0$, finds parameters without effect, and cuts
     invariant tensors into the finest blocks.
 
@@ -53,8 +58,9 @@ def audit(
             device.
         discover: Find the null space from samples alone too, with as many backward passes as
             there are parameters, and say in the notes whether the proof missed any.
-        training: Trace it in training mode. In eval mode Batch Normalization uses running
-            statistics, and nothing before it is scale-invariant.
+        training: Put all its modules in training mode, or with `False` in eval mode, in which
+            Batch Normalization uses running statistics, so that nothing before it is
+            scale-invariant. By default each module keeps the mode that it has.
         seed: Of the measurement.
 
     Returns:
@@ -89,18 +95,20 @@ def _audit(
     kwargs: Mapping[str, Any] | None,
     measure: bool | None,
     discover: bool,
-    training: bool,
+    training: bool | None,
     seed: int,
 ) -> Audit:
     """The audit, where gradients are on."""
     model = checked_model(model)
     args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
-    evidence = Evidence(*parameters_by_name(model), leaves((args, kwargs)))
+    tensors, aliases = parameters_by_name(model)
+    evidence = Evidence(tensors, aliases, leaves((args, kwargs)), frozen(tensors))
     checks = _checks(evidence.tensors, measure, discover)
     with unchanged(model):
         torch.manual_seed(seed)
-        model.train(training)
-        notes: list[Note] = []
+        if training is not None:
+            model.train(training)
+        mode, notes = mode_of(model)
         evidence = gathered(evidence, model, args, kwargs, checks=checks, seed=seed, notes=notes)
         symmetries, rank, flow = symmetries_of(evidence, notes)
         if evidence.drawn and discover:
@@ -121,6 +129,7 @@ def _audit(
         tuple(notes),
         rank,
         evidence.tracer,
+        mode,
         ref(model),
         dict(evidence.tensors),
     )
@@ -153,4 +162,4 @@ def _effects(
     tensors = evidence.tensors
     ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
     complete = evidence.graph is not None and not flow.unknown
-    return decay_effects(tensors, symmetries, blocks, ends, complete=complete)
+    return decay_effects(tensors, symmetries, blocks, ends, evidence.held, complete=complete)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from etaeff._words import named
 from etaeff.geometry import Block
-from etaeff.records.audits import DecayKind, SymmetryKind
+from etaeff.records.audits import DecayKind, Ground, SymmetryKind
 from etaeff.symmetry._symmetry import Symmetry
 
 _NORMALISERS: Final = ("Norm", "norm")
@@ -24,16 +24,18 @@ class DecayEffect:
         effect: Equal to `"sets the effective learning rate"`, `"balances a product"`,
             `"regularises"` or `"does nothing (inert)"`.
         why: A sentence.
+        ground: What that stands on: `"proved"`, `"measured"` or `"not known"`.
     """
 
     name: str
     shape: tuple[int, ...]
     effect: DecayKind
     why: str
+    ground: Ground = Ground.PROVED
 
     @property
     def group(self) -> str:
-        """Of an optimiser: `"scale-invariant"`, `"inert"` or `"other"`."""
+        """Of an optimiser: `"scale-invariant"`, `"inert"`, `"other"`, `"frozen"`, and so on."""
         return self.effect.group
 
 
@@ -42,6 +44,7 @@ def decay_effects(
     symmetries: Sequence[Symmetry],
     blocks: Sequence[Block],
     ends: Mapping[str, Sequence[tuple[str, str]]],
+    held: Mapping[str, str],
     *,
     complete: bool,
 ) -> dict[str, DecayEffect]:
@@ -52,11 +55,15 @@ def decay_effects(
         symmetries: Those that were found.
         blocks: Scale-invariant blocks.
         ends: Path and class of the modules in which the scale of a parameter ends.
+        held: Why a parameter cannot be scaled by training; those that can are left out.
         complete: Whether the proof saw every operator, and so missed no symmetry.
     """
     effects = {}
     block_of = {name: block for block in blocks for name in block.names}
     for name, tensor in tensors.items():
+        if name in held:
+            effects[name] = _of_held(name, tensor, held[name])
+            continue
         moving = [
             s for s in symmetries if name in s.exponents and s.kind is not SymmetryKind.HOMOGENEOUS
         ]
@@ -65,6 +72,13 @@ def decay_effects(
             why = "no scaling of it was found that leaves the outputs unchanged."
         effects[name] = DecayEffect(name, tuple(tensor.shape), effect, why)
     return effects
+
+
+def _of_held(name: str, tensor: Tensor, reason: str) -> DecayEffect:
+    """The verdict on a parameter that training does not scale."""
+    if tensor.requires_grad:
+        return DecayEffect(name, tuple(tensor.shape), DecayKind.NOT_KNOWN, reason, Ground.NOT_KNOWN)
+    return DecayEffect(name, tuple(tensor.shape), DecayKind.FROZEN, reason, Ground.PROVED)
 
 
 def _effect(

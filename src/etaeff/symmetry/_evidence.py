@@ -1,7 +1,7 @@
 """All that is known of a model before anything is said of it: its graph, and samples of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ class Evidence:
         tensors: Parameters by their first name.
         aliases: First name of every name.
         inputs: Flat inputs.
+        held: Why a parameter cannot be scaled by training, such as a frozen one, by name.
         graph: The traced model; `None` if it cannot be traced.
         run: The model with every ε taken away; `None` if nothing was measured.
         drawn: Samples with every ε taken away; none if nothing was measured.
@@ -35,6 +36,7 @@ class Evidence:
     tensors: Mapping[str, Tensor]
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
+    held: Mapping[str, str] = field(default_factory=dict)
     graph: Graph | None = None
     run: Run | None = None
     drawn: Sequence[Sample] = ()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from etaeff._checks.tensors import is_flattened, is_sharded
 from etaeff.errors import UsageError
+from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._tracing._torch import WRAPPED_UNDER
 from etaeff.symmetry._tracing._values import copied
 
@@ -90,6 +91,26 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
         tensors[first_name] = parameter
     _check_memory(tensors)
     return tensors, aliases
+
+
+def frozen(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Parameters that do not train, and so are not scaled, with the reason."""
+    return {
+        name: "it has requires_grad=False."
+        for name, tensor in tensors.items()
+        if not tensor.requires_grad
+    }
+
+
+def mode_of(model: nn.Module) -> tuple[str, list[Note]]:
+    """Whether a model is in training mode, in eval mode or in both, and a note if not the first."""
+    modes = {path: module.training for path, module in model.named_modules()}
+    off = [path or "the model" for path, training in modes.items() if not training]
+    if not off:
+        return "train", []
+    if len(off) == len(modes):
+        return "eval", [NoteKind.EVAL_MODE.note()]
+    return "mixed", [NoteKind.MIXED_MODES.note(off)]
 
 
 def _check_memory(tensors: Mapping[str, Tensor]) -> None:

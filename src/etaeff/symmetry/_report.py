@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.records.audits import DecayKind, Note, SymmetryKind, notes_of
+from etaeff.records.audits import DecayKind, Ground, Note, SymmetryKind, notes_of
 from etaeff.symmetry._effects import DecayEffect
 from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._table import audit_line, audit_table
@@ -29,6 +29,7 @@ class Audit:
         notes: Sentences, each with its `kind`: what could not be proved, what is missing, what was
             assumed.
         rank: Dimension of the symmetries, inert directions included, homogeneous ones not.
+        mode: In which the model was: `"train"`, `"eval"`, or `"mixed"`.
         tracer: What the proof stands on: `"torch.export"`, `"dispatch log"` (the operators that
             ran on these inputs), or `"none"`.
     """
@@ -40,6 +41,7 @@ class Audit:
     notes: tuple[Note, ...]
     rank: int
     tracer: str = "torch.export"
+    mode: str = "train"
     _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
     _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
@@ -88,8 +90,13 @@ class Audit:
         self._check_replaced(self._tensors)
         shown = [s for s in self.symmetries if s.kind is SymmetryKind.INERT and s.proved]
         inert = [name for symmetry in shown for name in symmetry.exponents]
+        trained = {
+            name: tensor
+            for name, tensor in self._tensors.items()
+            if self.parameters[name].effect is not DecayKind.FROZEN
+        }
         groups = param_groups(
-            self._tensors,
+            trained,
             self.blocks if mode is not None else (),
             lr=lr,
             weight_decay=weight_decay,
@@ -133,6 +140,7 @@ class Audit:
             "model": self.model,
             "rank": self.rank,
             "tracer": self.tracer,
+            "mode": self.mode,
             "symmetries": [
                 {
                     "kind": s.kind.value,
@@ -153,6 +161,7 @@ class Audit:
                     "group": decay.group,
                     "effect": decay.effect.value,
                     "why": decay.why,
+                    "ground": decay.ground.value,
                 }
                 for name, decay in self.parameters.items()
             },
@@ -195,10 +204,17 @@ class Audit:
                 Block(tuple(b["names"]), axis=b["axis"], count=b["count"]) for b in values["blocks"]
             ),
             parameters={
-                name: DecayEffect(name, tuple(p["shape"]), DecayKind(p["effect"]), p["why"])
+                name: DecayEffect(
+                    name,
+                    tuple(p["shape"]),
+                    DecayKind(p["effect"]),
+                    p["why"],
+                    Ground(p.get("ground", Ground.NOT_KNOWN)),
+                )
                 for name, p in values["parameters"].items()
             },
             notes=notes_of(values),
             rank=values["rank"],
             tracer=values["tracer"],
+            mode=values.get("mode", "train"),
         )

@@ -74,14 +74,20 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
         return _Proof(Flow(), [], set())
     aliases = evidence.aliases
     flow = propagate(evidence.graph, {alias: index[name] for alias, name in aliases.items()})
+    for name, reason in evidence.held.items():
+        flow.constraints.vanish({index[name]: Fraction(1)}, reason)
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
     vectors = null_space(rows, len(index))
     forgotten = forgotten_biases(evidence.graph)
     read = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
-    shown = {aliases[name] for name in forgotten} - read  # under every name
+    shown = {aliases[name] for name in forgotten} - read - evidence.held.keys()  # all names
     if evidence.drawn:
         # One number whose scale does not matter has no effect but by its sign.
-        numbers = {name for name in index if evidence.tensors[name].numel() == 1}
+        numbers = {
+            name
+            for name in index
+            if name not in evidence.held and evidence.tensors[name].numel() == 1
+        }
         shown |= {name for name in numbers if {index[name]: Fraction(1)} in Span(vectors)}
     return _Proof(flow, vectors, shown)
 
@@ -128,13 +134,13 @@ def _without_effect(evidence: Evidence, shown: set[str], notes: list[Note]) -> s
     Where the graph does not show it, chance may have hidden them: an expert that nothing was routed
     to, say. So for those there are more samples.
     """
-    still = inert(evidence.drawn)
+    still = inert(evidence.drawn) - evidence.held.keys()
     if still - shown:
         assert evidence.run is not None
         more = samples(
             evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, count=_MORE, seed=1
         )
-        still = inert([*evidence.drawn, *more])
+        still = inert([*evidence.drawn, *more]) - evidence.held.keys()
     effective: set[str] = set()
     if still and evidence.moved(redrawn(still)) > _EFFECT:
         effective = {name for name in still if evidence.moved(redrawn({name})) > _EFFECT}
@@ -169,7 +175,12 @@ def _with_single(
     known = Span(vectors)
     for i, name in enumerate(evidence.tensors):
         single: Vector = {i: Fraction(1)}
-        if name in inert_names or single in known or defect(evidence.drawn, {name: 1.0}) > ZERO:
+        if (
+            name in inert_names
+            or name in evidence.held
+            or single in known
+            or defect(evidence.drawn, {name: 1.0}) > ZERO
+        ):
             continue
         # A bounded nonlinearity can look unbounded near the weights that were drawn.
         if evidence.moved(scaled_by({name: _FAR_POWER})) > ZERO:

@@ -5,7 +5,7 @@ from etaeff.records.audits._effects import Effect, Entry
 from etaeff.records.audits._notes import Note, NoteKind, notes_of
 from etaeff.records.audits._patterns import Pattern, merged, patterns, percent
 from etaeff.records.audits._symmetries import Alike, Kind
-from etaeff.records.audits._words import DecayKind, SymmetryKind
+from etaeff.records.audits._words import DecayKind, Ground, SymmetryKind
 
 __all__ = [
     "Alike",
@@ -13,6 +13,7 @@ __all__ = [
     "Digest",
     "Effect",
     "Entry",
+    "Ground",
     "Kind",
     "Note",
     "NoteKind",

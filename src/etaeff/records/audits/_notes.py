@@ -24,6 +24,17 @@ class NoteKind(Enum):
         "No rule is known for {names}: what feeds it was taken to have a fixed scale, so "
         "symmetries that pass through it are not proved."
     )
+    # What was audited.
+    FROZEN = "{names} frozen (requires_grad=False): training does not scale it."
+    HELD = "{names} taken as it is, and not scaled: {reason}"
+    EVAL_MODE = (
+        "Audited in eval mode, as the model is: Batch Normalization has fixed statistics and what "
+        "stands before it a fixed scale. `training=True` audits it as it trains."
+    )
+    MIXED_MODES = (
+        "Audited with some modules in eval mode, as the model is: {names}. `training=True` audits "
+        "it with all in training mode."
+    )
     # What was measured.
     NOT_MEASURED = "It could not be measured on {call}: {error}"
     DENIED = (

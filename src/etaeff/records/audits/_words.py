@@ -1,6 +1,7 @@
 """The words of an audit: what symmetries there are, and what decay does to a parameter."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class _Word(StrEnum):
@@ -27,9 +28,28 @@ class DecayKind(_Word):
     BALANCES = "balances a product"
     REGULARISES = "regularises"
     INERT = "does nothing (inert)"
+    FROZEN = "does not touch it (frozen)"
+    NOT_REACHED = "has an effect that was not seen (not reached)"
+    NOT_KNOWN = "has an effect that is not known"
 
     @property
     def group(self) -> str:
         """The group of an optimiser in which such parameters belong together."""
-        groups = {DecayKind.SETS_LR: "scale-invariant", DecayKind.INERT: "inert"}
-        return groups.get(self, "other")
+        return _GROUPS.get(self, "other")
+
+
+_GROUPS: Final = {
+    DecayKind.SETS_LR: "scale-invariant",
+    DecayKind.INERT: "inert",
+    DecayKind.FROZEN: "frozen",
+    DecayKind.NOT_REACHED: "not reached",
+    DecayKind.NOT_KNOWN: "not known",
+}
+
+
+class Ground(_Word):
+    """What a verdict stands on."""
+
+    PROVED = "proved"  # on the graph, and tried by scaling where there are numbers
+    MEASURED = "measured"  # samples of gradients and an exact scaling agree
+    NOT_KNOWN = "not known"  # the proof finds less than the samples allow, or there are none
