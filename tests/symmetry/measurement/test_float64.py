@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from etaeff.symmetry._measurement._float64 import double, runner
+from etaeff.symmetry._measurement._float64 import runner
 from etaeff.symmetry._measurement._weights import Lazy
+from etaeff.symmetry._measurement._wide import double
 from etaeff.symmetry._tracing._graph import of_program
 
 EXACT = 1e-12

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._measurement._weights import Lazy
+from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
 from etaeff.symmetry._operators._epsilon import adds_epsilon
 from etaeff.symmetry._operators._memory import shares_memory
 from etaeff.symmetry._operators._operator import Chance, Operator
@@ -22,10 +23,6 @@ from etaeff.symmetry._tracing._torch import (
 )
 
 TINY: Final = 1e-30  # batch_norm refuses an ε of zero
-_WIDE_TYPE: Final = {
-    **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
-    **dict.fromkeys((torch.complex32, torch.complex64), torch.complex128),
-}
 _HEADS: Final = 1 - 1e-9  # drawn from [0, 1), where 1 − p is added and rounded down to 0 or 1
 
 
@@ -78,7 +75,7 @@ class Float64(fx.Interpreter):
         result = self._written(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
             result.fill_(_HEADS)
-        return fx.node.map_aggregate(result, _wide)
+        return fx.node.map_aggregate(result, wide)
 
     def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
@@ -131,7 +128,7 @@ class Float64(fx.Interpreter):
     def _replaced(self, row: Operator, name: str, key: str, value: Any) -> Any:
         """An argument with types widened and, unless it is to be kept, ε taken away."""
         if isinstance(value, torch.dtype):
-            return _WIDE_TYPE.get(value, value)
+            return WIDE_TYPE.get(value, value)
         if key == "padding_idx" and name == "embedding":
             return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
@@ -183,20 +180,6 @@ def real(tensors: Sequence[Tensor]) -> list[Tensor]:
     dense = [v.to_dense() if v.layout != torch.strided else v for v in tensors]
     parts = [torch.view_as_real(v.resolve_conj()) if v.is_complex() else v for v in dense]
     return [v for v in parts if v.is_floating_point()]
-
-
-def double(value: Any) -> Any:
-    """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied."""
-    if not isinstance(value, Tensor):
-        return value
-    wide = _WIDE_TYPE.get(value.dtype, value.dtype)
-    return value.to(wide) if value.requires_grad else value.detach().to(wide, copy=True)
-
-
-def _wide(value: Any) -> Any:
-    """A result in float64: what is made without a type has the default one."""
-    narrow = isinstance(value, Tensor) and value.dtype in _WIDE_TYPE
-    return value.to(_WIDE_TYPE[value.dtype]) if narrow else value
 
 
 def scaled(parameter: Tensor, factor: float) -> Lazy:

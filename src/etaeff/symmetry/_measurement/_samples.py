@@ -12,8 +12,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._float64 import Run, double
+from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._weights import Lazy, Weights
+from etaeff.symmetry._measurement._wide import double
 
 _OUTLIER: Final = 1e6
 _INPUT_NOISE: Final = 0.5

@@ -6,7 +6,7 @@ pass, again in the backward pass in place of what autograd would keep, and once 
 when its gradient is there. Of both only sums are kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, Final, NamedTuple
@@ -14,14 +14,17 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._tracing._torch import Storage, address_of, version_of
+from etaeff.symmetry._measurement._sums import Pieces, Sums
+from etaeff.symmetry._measurement._wide import double
+from etaeff.symmetry._tracing._torch import Storage, address_of, has_memory, version_of
 
 _SHAKE: Final = 0.3  # of a tensor's own size
 _VANISHING_SIZE: Final = 1e-3
 _DEFAULT_SIZE: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
 _TILE: Final = 262_147  # noise, over and over; a prime, so that no two rows get the same
 _LARGE_COUNT: Final = 1 << 19  # entries
-_PIECE: Final = 1 << 17  # entries whose products are held at a time
+_PIECE: Final = 1 << 17  # entries whose products are held at a time; they fit a core's cache
+_DEVICE_PIECE: Final = 1 << 24  # on an accelerator, where a call costs more than its arithmetic
 
 
 @dataclass(frozen=True)
@@ -32,107 +35,163 @@ class Lazy:
 
 
 class _Kept(NamedTuple):
-    """A view of a weight that autograd wants to see again."""
+    """A view of a weight that autograd wants to see again, which may be of another type."""
 
     name: str
+    dtype: torch.dtype
     shape: torch.Size
     stride: tuple[int, ...]
     offset: int
+    conjugate: bool
+    negative: bool
+
+
+class _Alive(NamedTuple):
+    """The memory in which a weight was made, and how often it had been written to then."""
+
+    memory: Storage
+    name: str
+    version: int
 
 
 class Weights:
-    """The weights of one forward and backward pass.
+    """The weights of one forward pass, and sums over those and their gradients.
+
+    A complex weight is scaled as a real one is, and its entries are pairs of real numbers:
+    ⟨θ, ∇⟩ is the real part of Σ conj(θ)∇.
 
     Args:
         parameters: The model's own, by name; they are read, and nothing else.
         generator: Of the noise.
+        detailed: Keep the sums of each slice along each axis. Without it there is one slice, the
+            whole tensor.
+        held: Names of those that keep their values, of any type, and have no gradient.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor], generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        generator: torch.Generator,
+        *,
+        detailed: bool = True,
+        held: Collection[str] = (),
+    ) -> None:
         """Draw the noise."""
-        self._parameters = {name: p.detach() for name, p in parameters.items()}
+        self._own = {name: p.detach() for name, p in parameters.items()}
+        self._held = frozenset(held)
+        free = {name: p for name, p in self._own.items() if name not in self._held}
         # Twice, so that a whole tile lies in one piece from any start.
-        self._tiles = torch.randn(_TILE, generator=generator, dtype=torch.float64).repeat(2)
+        noise = torch.randn(_TILE, generator=generator, dtype=torch.float64).repeat(2)
+        self._tiles = {torch.device("cpu"): noise}
         starts = torch.randint(_TILE, (len(parameters),), generator=generator).tolist()
         self._starts = dict(zip(parameters, starts, strict=True))
-        self._noise = {name: _SHAKE * _size(p) for name, p in self._parameters.items()}
+        self._entries = {name: _real(p) for name, p in free.items()}
+        self._noise = {name: _SHAKE * _size(entries) for name, entries in self._entries.items()}
         self._handle = torch.zeros((), requires_grad=True)
-        self._alive: dict[int, tuple[Storage, str]] = {}
-        self._sums = {name: _zeros(p) for name, p in parameters.items()}
+        self._alive: dict[int, _Alive] = {}
+        self._sums = {
+            name: Sums(self._own[name].shape, detailed=detailed, device=p.device)
+            for name, p in self._entries.items()
+        }
 
     def lazy(self, name: str) -> Lazy:
-        """The weight, with its gradient followed."""
+        """The weight, with its gradient followed unless it is held."""
+        if name in self._held:
+            return Lazy(lambda: self.value(name))
         return Lazy(lambda: _Read.apply(self._handle, self, name))  # type: ignore[no-untyped-call]
 
     def value(self, name: str) -> Tensor:
-        """The weight itself."""
-        parameter = self._parameters[name]
-        return self._piece(name, 0, parameter.numel()).view(parameter.shape)
+        """The weight itself, in memory of its own that is laid out as the model's."""
+        own = self._own[name]
+        if name in self._held:
+            return double(own)  # type: ignore[no-any-return]
+        entries = self._entries[name]
+        memory = self._piece(name, 0, entries.numel())
+        dtype = torch.complex128 if own.is_complex() else torch.float64
+        # No view, or autograd would not let an operator write into it.
+        found = _placed(memory, dtype, own.shape, torch.empty(own.shape, device="meta").stride())
+        if own.is_contiguous():
+            return found
+        return torch.empty_like(own, dtype=dtype).copy_(found)
 
     def _piece(self, name: str, first: int, last: int) -> Tensor:
-        """Entries of the flattened weight."""
-        entries = self._parameters[name].reshape(-1)[first:last]
-        piece = _buffer(entries.numel()).copy_(entries)
+        """Entries of the flattened weight; a complex one has two real ones for each."""
+        entries = _flat(self._entries[name], first, last)
+        piece = _buffer(entries).copy_(entries)
         start = (self._starts[name] + first) % _TILE
-        noise = self._tiles[start : start + _TILE]
+        noise = self._tile(piece.device)[start : start + _TILE]
         size, whole = self._noise[name], len(piece) - len(piece) % _TILE
         piece[:whole].view(-1, _TILE).add_(noise, alpha=size)
         piece[whole:].add_(noise[: len(piece) - whole], alpha=size)
         return piece
 
+    def _tile(self, device: torch.device) -> Tensor:
+        """The noise, the same numbers on each device."""
+        if device not in self._tiles:
+            self._tiles[device] = self._tiles[torch.device("cpu")].to(device)
+        return self._tiles[device]
+
     def read(self, name: str) -> Tensor:
         """The weight for an operator; it is known again when autograd keeps it."""
         weight = self.value(name)
         memory = Storage(weight)
-        self._alive[memory.address] = memory, name
+        self._alive[memory.address] = _Alive(memory, name, version_of(weight))
         return weight
 
     def add_gradient(self, name: str, gradient: Tensor) -> None:
         """The gradient from one of the operators that read a weight."""
-        added = _zeros(self._parameters[name])
-        for first, weight, part in self._pieces(name, gradient):
-            for kind, product in enumerate((weight * part, weight * weight, part * part)):
-                for axis, sums in enumerate(added):
-                    others = [i for i in range(product.ndim) if i != axis]
-                    total = product.sum(others) if others else product
-                    start = first if axis == 0 else 0
-                    sums[kind, start : start + len(total)] += total
-        for sums, more in zip(self._sums[name], added, strict=True):
-            sums[0] += more[0]
-            sums[1] = more[1]
-            sums[2] = (sums[2].sqrt() + more[2].sqrt()).square()
+        self._sums[name].add(self._pieces(name, gradient))
+
+    def forget_gradients(self) -> None:
+        """Before another backward pass through the same forward pass."""
+        for sums in self._sums.values():
+            sums.forget()
 
     def sums(self) -> dict[str, list[Tensor]]:
-        """Sums along each axis of each weight; see `Sample`.
-
-        Of a weight that was read more than once, ‖∇‖ is the sum of the parts' norms.
-        """
-        return self._sums
+        """Sums along each axis of each weight that is not held; see `Sample` and `Sums`."""
+        return {name: sums.found() for name, sums in self._sums.items()}
 
     def pack(self, tensor: Tensor) -> Any:
         """What is kept of a tensor for the backward pass."""
-        memory, name = self._alive.get(address_of(tensor), (None, ""))
-        if memory is None or memory.is_gone:
-            return tensor, version_of(tensor)
-        return _Kept(name, tensor.shape, tensor.stride(), int(tensor.storage_offset()))
+        if not has_memory(tensor):
+            return tensor, 0
+        alive = self._alive.get(address_of(tensor))
+        version = version_of(tensor)
+        if alive is None or alive.memory.is_gone or alive.version != version:
+            return tensor, version
+        return _Kept(
+            alive.name,
+            tensor.dtype,
+            tensor.shape,
+            tensor.stride(),
+            int(tensor.storage_offset()),
+            tensor.is_conj(),
+            tensor.is_neg(),
+        )
 
     def unpack(self, kept: Any) -> Tensor:
         """The tensor again."""
         if not isinstance(kept, _Kept):
             tensor, version = kept
-            if version_of(tensor) != version:  # with hooks, autograd does not look
+            if has_memory(tensor) and version_of(tensor) != version:
+                # With hooks, autograd does not look.
                 raise RuntimeError("a value that the backward pass needs was written to in place")
             return tensor  # type: ignore[no-any-return]
-        return self.value(kept.name).as_strided(kept.shape, kept.stride, kept.offset)
+        view = _placed(self.value(kept.name), kept.dtype, kept.shape, kept.stride, kept.offset)
+        view = view.conj() if kept.conjugate else view
+        return -view if kept.negative else view
 
-    def _pieces(self, name: str, gradient: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Some rows at a time: the first of them, weight and gradient."""
-        shape = gradient.shape or (1,)
-        row = max(gradient.numel() // max(shape[0], 1), 1)
-        rows = max(_PIECE // row, 1)
-        for first in range(0, shape[0], rows):
-            part = gradient.reshape(shape)[first : first + rows]
-            weight = self._piece(name, first * row, (first + len(part)) * row)
+    def _pieces(self, name: str, gradient: Tensor) -> Pieces:
+        """Some rows at a time: the first of them, weight and gradient, one row in each."""
+        own, entries = self._own[name], self._entries[name]
+        gradient = _real(gradient)
+        count = own.shape[0] if own.ndim else 1
+        row = entries.numel() // max(count, 1)
+        rows = max((_PIECE if gradient.is_cpu else _DEVICE_PIECE) // max(row, 1), 1)
+        for first in range(0, count, rows):
+            last = min(first + rows, count)
+            part = _flat(gradient, first * row, last * row).reshape(last - first, row)
+            weight = self._piece(name, first * row, last * row)
             yield first, weight.view(part.shape), part
 
 
@@ -150,21 +209,39 @@ class _Read(torch.autograd.Function):
         return None, None, None
 
 
-def _buffer(entries: int) -> Tensor:
-    """Storage that goes back at once when it is free; an allocator would keep what is large."""
-    if entries < _LARGE_COUNT:
-        return torch.empty(entries, dtype=torch.float64)
-    return torch.frombuffer(mmap(-1, 8 * entries), dtype=torch.float64)
+def _placed(
+    memory: Tensor, dtype: torch.dtype, shape: torch.Size, stride: tuple[int, ...], offset: int = 0
+) -> Tensor:
+    """A tensor of any type in the memory of another."""
+    empty = torch.empty(0, dtype=dtype, device=memory.device)
+    return empty.set_(memory.untyped_storage(), offset, shape, stride)
 
 
-def _zeros(parameter: Tensor) -> list[Tensor]:
-    """Sums of nothing, for each axis of a parameter."""
-    return [torch.zeros(3, length, dtype=torch.float64) for length in parameter.shape or (1,)]
+def _flat(tensor: Tensor, first: int, last: int) -> Tensor:
+    """Entries of a flattened tensor, of which no more is copied than the rows that hold them."""
+    if tensor.is_contiguous() or not tensor.ndim:
+        return tensor.reshape(-1)[first:last]
+    row = max(tensor.numel() // max(len(tensor), 1), 1)
+    start = first // row
+    return tensor[start : -(-last // row)].reshape(-1)[first - start * row : last - start * row]
 
 
-def _size(parameter: Tensor) -> float:
+def _buffer(entries: Tensor) -> Tensor:
+    """Room for as many; on a CPU it goes back at once, where an allocator keeps what is large."""
+    count = entries.numel()
+    if count < _LARGE_COUNT or not entries.is_cpu:
+        return torch.empty(count, dtype=torch.float64, device=entries.device)
+    return torch.frombuffer(mmap(-1, 8 * count), dtype=torch.float64)
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """A tensor, of pairs of numbers if it is complex."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
+
+
+def _size(entries: Tensor) -> float:
     """The size of an entry, on which the noise is measured."""
-    if not parameter.numel():
+    if not entries.numel():
         return 0.0
-    size = float(parameter.to(torch.float32).norm()) / parameter.numel() ** 0.5
+    size = float(entries.to(torch.float32).norm()) / entries.numel() ** 0.5
     return size if size > _VANISHING_SIZE else _DEFAULT_SIZE

@@ -151,6 +151,12 @@ class Storage:
         return bool(self._reference.expired())
 
 
+def has_memory(tensor: Tensor) -> bool:
+    """Whether a tensor lies in memory of its own kind: not a sparse one, nor one of a transform."""
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    return tensor.layout is torch.strided and not wrapped
+
+
 def address_of(tensor: Tensor) -> int:
     """What `Storage.address` is of the memory of a tensor."""
     return int(tensor.untyped_storage()._cdata)

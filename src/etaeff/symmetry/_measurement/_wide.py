@@ -1,0 +1,25 @@
+"""float64 in place of every other type of real numbers, and complex128 of complex ones."""
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+WIDE_TYPE: Final = {
+    **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32), torch.float64),
+    **dict.fromkeys((torch.complex32, torch.complex64), torch.complex128),
+}
+
+
+def double(value: Any) -> Any:
+    """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied."""
+    if not isinstance(value, Tensor):
+        return value
+    wider = WIDE_TYPE.get(value.dtype, value.dtype)
+    return value.to(wider) if value.requires_grad else value.detach().to(wider, copy=True)
+
+
+def wide(value: Any) -> Any:
+    """A result in float64: what is made without a type has the default one."""
+    narrow = isinstance(value, Tensor) and value.dtype in WIDE_TYPE
+    return value.to(WIDE_TYPE[value.dtype]) if narrow else value
