@@ -45,6 +45,12 @@ class Words(nn.Module):
         return self.head(x if scale is None else x * scale)
 
 
+class Both(Net):
+    def forward(self, x):
+        hidden = self.conv(x)
+        return {"logits": self.head(self.norm(hidden)), "hidden": hidden}
+
+
 class Odd(nn.Module):
     def __init__(self):
         super().__init__()
@@ -194,6 +200,22 @@ def test_only_the_proof(found):
 def test_eval_mode_has_fixed_statistics(found):
     values = found("models.py:Net", "--input", "8,3", "--eval")
     assert values["parameters"]["conv.weight"]["group"] == "other"
+
+
+@pytest.mark.parametrize("name", ["logits", "0", "-2"])
+def test_outputs_can_be_chosen(found, name):
+    both = found("models.py:Both", "--input", "8,3")
+    assert both["outputs"] == ["logits", "hidden"]
+    assert both["parameters"]["conv.weight"]["group"] == "other"
+    one = found("models.py:Both", "--input", "8,3", "--output", name)
+    assert one["outputs"] == ["logits"]
+    assert one["parameters"]["conv.weight"]["group"] == "scale-invariant"
+
+
+def test_an_unknown_output_is_refused(refused):
+    code, sentence = refused("models.py:Both", "--input", "8,3", "--output", "logit")
+    assert code == 2
+    assert sentence.startswith("Unknown output 'logit'. Known: logits, hidden.")
 
 
 def test_discovery(found):

@@ -55,13 +55,28 @@ def test_the_table_tells_size_kinds_and_fates(small):
     text = str(small)
     assert " ".join(text.split()).startswith(
         "Sequential: 6 parameters with 34 entries, 3 scaling symmetries, 1 scale-invariant block "
-        "of 4 pieces kind number proved"
+        "of 4 pieces Audited in training mode; outputs that count: output kind number proved"
     )
     for effect in {own.effect for own in small.parameters.values()}:
         assert f"Decay {effect}: " in text
     flat = " ".join(text.split())
     assert "0.weight each of 4 slices along axis 0: it feeds BatchNorm1d `1`." in flat
     assert "rescaling: 1.weight, 1.bias against 3.weight" in flat
+
+
+def test_outputs_are_told_by_what_they_have_in_common(small):
+    values = small.to_dict() | {"outputs": ["logits", *(f"hidden.{i}" for i in range(13))]}
+    assert "; outputs that count: logits, hidden.* (13)\n" in audit_table(values)
+    names = [chr(ord("a") + i) for i in range(15)]
+    assert ", k, l and 3 more\n" in audit_table(values | {"outputs": names}).replace("\n ", "")
+    assert "outputs that" not in audit_table(values | {"outputs": []})
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"), [("train", "training mode"), ("eval", "eval mode"), ("mixed", "mixed modes")]
+)
+def test_the_mode_is_told(small, mode, words):
+    assert f"\nAudited in {words}; outputs" in audit_table(small.to_dict() | {"mode": mode})
 
 
 def test_lines_fit_a_terminal(small, deep):

@@ -63,6 +63,7 @@ def _audit(
             model,
             args,
             kwargs,
+            outputs=[_place(text) for text in options["outputs"]] or None,
             measure=False if options["proof_only"] else None,
             discover=options["discover"],
             training=not options["eval_mode"],
@@ -73,3 +74,8 @@ def _audit(
     except Exception as error:  # a kind of model that nobody has thought of
         target = options["target"]
         raise EtaeffError(f"'{target}' could not be audited: {as_clause(error)}.") from error
+
+
+def _place(text: str) -> str | int:
+    """A name, or an index where it is one."""
+    return int(text) if text.removeprefix("-").isdecimal() else text

@@ -36,6 +36,13 @@ from etaeff.cli._tables import as_json
 @click.option(
     "--config", type=click.Path(path_type=Path), help="JSON file of a transformers configuration."
 )
+@click.option(
+    "--output",
+    "outputs",
+    metavar="NAME",
+    multiple=True,
+    help="What counts of what the model returns: a field or key, or an index; all by default.",
+)
 @click.option("--proof-only", is_flag=True, help="Prove, and measure nothing: seconds, any size.")
 @click.option(
     "--eval",

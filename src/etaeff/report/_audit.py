@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from etaeff.errors import DataError, import_extra
 from etaeff.records import write_atomically
-from etaeff.records.audits import DecayKind, Digest, Effect, SymmetryKind, digest, percent
+from etaeff.records.audits import MODES, DecayKind, Digest, Effect, SymmetryKind, digest, percent
 
 # What the words of an audit mean; one colour each.
 EFFECTS: Final = {
@@ -91,6 +91,7 @@ def write_audit(path: Path, values: Mapping[str, Any]) -> Path:
         values=values,
         effects=EFFECTS,
         kinds=_KINDS,
+        modes=MODES,
         bars=bars(summary),
         style=markup.Markup(_file("_page.css") + _file("_audit.css")),
     )

@@ -1,6 +1,6 @@
 """The audit: every scaling symmetry of a model, proved on its graph and measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from weakref import ref
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from etaeff.errors import UsageError
 from etaeff.geometry import Block
+from etaeff.records.audits import NoteKind
 from etaeff.symmetry._blocks import scale_invariant_blocks
 from etaeff.symmetry._discovery import comparison, notes_on_parts
 from etaeff.symmetry._effects import DecayEffect, decay_effects
@@ -20,6 +21,7 @@ from etaeff.symmetry._input import (
     mode_of,
     parameters_by_name,
 )
+from etaeff.symmetry._outputs import Choice, check_choice, counted_outputs
 from etaeff.symmetry._proof._propagate import Flow
 from etaeff.symmetry._report import Audit
 from etaeff.symmetry._symmetries import symmetries_of
@@ -36,6 +38,8 @@ def audit(
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] | None = None,
     *,
+    outputs: Choice | None = None,
+    loss: Callable[[Any], Tensor] | None = None,
     measure: bool | None = None,
     discover: bool = False,
     training: bool | None = None,
@@ -54,6 +58,10 @@ def audit(
             were afterwards.
         args: Positional arguments of its forward pass: a small batch of real size and type.
         kwargs: Keyword arguments.
+        outputs: Those that count, where the model returns more than training uses: a field, key or
+            attribute of what it returns, an index, a list of those, or a function of what it
+            returns. By default every tensor in it, as any of them may enter the loss.
+        loss: A function of what the model returns, and of nothing else, that returns one tensor.
         measure: Run it, in float64 on the CPU. By default, unless a parameter is on the meta
             device.
         discover: Find the null space from samples alone too, with as many backward passes as
@@ -85,14 +93,17 @@ def audit(
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"`seed` must be a whole number from 0, got {seed!r}.")
+    check_choice(outputs, loss)
     with torch.inference_mode(False), torch.enable_grad():
-        return _audit(model, args, kwargs, measure, discover, training, seed)
+        return _audit(model, args, kwargs, outputs, loss, measure, discover, training, seed)
 
 
 def _audit(
     model: nn.Module,
     args: Sequence[Any],
     kwargs: Mapping[str, Any] | None,
+    outputs: Choice | None,
+    loss: Callable[[Any], Tensor] | None,
     measure: bool | None,
     discover: bool,
     training: bool | None,
@@ -104,7 +115,7 @@ def _audit(
     tensors, aliases = parameters_by_name(model)
     evidence = Evidence(tensors, aliases, leaves((args, kwargs)), frozen(tensors))
     checks = _checks(evidence.tensors, measure, discover)
-    with unchanged(model):
+    with unchanged(model), counted_outputs(model, outputs, loss) as counted:
         torch.manual_seed(seed)
         if training is not None:
             model.train(training)
@@ -120,6 +131,8 @@ def _audit(
                 "needs outputs, such as logits or a loss."
             )
         blocks = scale_invariant_blocks(symmetries, evidence, notes)
+    if outputs is None and loss is None and len(counted.names) > 1:
+        notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))
     notes += notes_on_parts(evidence.drawn, evidence.tensors, symmetries)
     return Audit(
         type(model).__name__,
@@ -132,6 +145,7 @@ def _audit(
         mode,
         ref(model),
         dict(evidence.tensors),
+        outputs=counted.names,
     )
 
 

@@ -32,6 +32,8 @@ class Audit:
         mode: In which the model was: `"train"`, `"eval"`, or `"mixed"`.
         tracer: What the proof stands on: `"torch.export"`, `"dispatch log"` (the operators that
             ran on these inputs), or `"none"`.
+        outputs: What the tensors are called that counted as outputs: fields, keys and places of
+            what the model returns. None if it was read from a file that does not say.
     """
 
     model: str
@@ -42,6 +44,7 @@ class Audit:
     rank: int
     tracer: str = "torch.export"
     mode: str = "train"
+    outputs: tuple[str, ...] = field(default=(), kw_only=True)
     _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
     _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
@@ -141,6 +144,7 @@ class Audit:
             "rank": self.rank,
             "tracer": self.tracer,
             "mode": self.mode,
+            "outputs": list(self.outputs),
             "symmetries": [
                 {
                     "kind": s.kind.value,
@@ -217,4 +221,5 @@ class Audit:
             rank=values["rank"],
             tracer=values["tracer"],
             mode=values.get("mode", "train"),
+            outputs=tuple(values.get("outputs", ())),
         )

@@ -4,9 +4,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from etaeff.records.audits import Alike, Digest, Effect, digest, percent
+from etaeff.records.audits import MODES, Alike, Digest, Effect, digest, percent
 
 WIDTH: Final = 88  # characters of a line; only a longer name makes a longer one
+_OUTPUTS: Final = 12  # patterns of their names that are shown
 _HEADER: Final = ("kind", "number", "proved", "largest defect", "with the model's own ε")
 
 
@@ -20,7 +21,7 @@ def audit_table(values: Mapping[str, Any]) -> str:
         values: `Audit.to_dict()`, which has each of them.
     """
     summary = digest(values)
-    parts = [_title(summary), _kinds(summary)]
+    parts = [f"{_title(summary)}\n{_audited(summary)}", _kinds(summary)]
     parts += [_effect(effect) for effect in summary.effects]
     if summary.symmetries:
         parts.append(_symmetries(summary.symmetries))
@@ -48,6 +49,16 @@ def _title(summary: Digest) -> str:
         0,
         2,
     )
+
+
+def _audited(summary: Digest) -> str:
+    """In which mode the model was, and which of what it returns counted."""
+    text = f"Audited in {MODES.get(summary.mode, summary.mode)}"
+    if summary.outputs:
+        shown = [pattern.whole for pattern in summary.outputs]
+        more = f" and {len(shown) - _OUTPUTS} more" if len(shown) > _OUTPUTS else ""
+        text += f"; outputs that count: {', '.join(shown[:_OUTPUTS])}{more}"
+    return _wrapped(text, 0, 2)
 
 
 def _kinds(summary: Digest) -> str:

@@ -5,9 +5,10 @@ from etaeff.records.audits._effects import Effect, Entry
 from etaeff.records.audits._notes import Note, NoteKind, notes_of
 from etaeff.records.audits._patterns import Pattern, merged, patterns, percent
 from etaeff.records.audits._symmetries import Alike, Kind
-from etaeff.records.audits._words import DecayKind, Ground, SymmetryKind
+from etaeff.records.audits._words import MODES, DecayKind, Ground, SymmetryKind
 
 __all__ = [
+    "MODES",
     "Alike",
     "DecayKind",
     "Digest",

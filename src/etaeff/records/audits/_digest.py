@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from etaeff.records.audits._effects import Effect, effects_of
+from etaeff.records.audits._patterns import Pattern, patterns
 from etaeff.records.audits._symmetries import Alike, Kind, alike_of, kinds_of
 
 
@@ -30,6 +31,8 @@ class Digest:
         effects: What decay does.
         symmetries: All symmetries of several tensors, and homogeneous ones.
         notes: Sentences.
+        outputs: What the tensors are called that counted as outputs.
+        mode: In which the model was: `"train"`, `"eval"` or `"mixed"`.
     """
 
     model: str
@@ -42,6 +45,8 @@ class Digest:
     effects: tuple[Effect, ...]
     symmetries: tuple[Alike, ...]
     notes: tuple[str, ...]
+    outputs: tuple[Pattern, ...]
+    mode: str
 
 
 def digest(values: Mapping[str, Any]) -> Digest:
@@ -58,4 +63,6 @@ def digest(values: Mapping[str, Any]) -> Digest:
         effects=tuple(effects_of(values, sizes)),
         symmetries=tuple(alike_of(values["symmetries"])),
         notes=tuple(values["notes"]),
+        outputs=patterns(values.get("outputs", ())),
+        mode=values.get("mode", "train"),
     )

@@ -35,6 +35,11 @@ class NoteKind(Enum):
         "Audited with some modules in eval mode, as the model is: {names}. `training=True` audits "
         "it with all in training mode."
     )
+    MANY_OUTPUTS = (
+        "It returns {count} tensors, and all count as outputs. What one of them sees is no "
+        "symmetry, though the loss may not see it: name those that enter the loss, with `outputs` "
+        "or `--output`."
+    )
     # What was measured.
     NOT_MEASURED = "It could not be measured on {call}: {error}"
     DENIED = (

@@ -53,3 +53,6 @@ class Ground(_Word):
     PROVED = "proved"  # on the graph, and tried by scaling where there are numbers
     MEASURED = "measured"  # samples of gradients and an exact scaling agree
     NOT_KNOWN = "not known"  # the proof finds less than the samples allow, or there are none
+
+
+MODES: Final = {"train": "training mode", "eval": "eval mode", "mixed": "mixed modes"}
