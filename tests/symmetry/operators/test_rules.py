@@ -32,7 +32,7 @@ class Calling(nn.Module):
 
     def __init__(self, name, call):
         super().__init__()
-        self.op, self.call = getattr(torch.ops.aten, name), call
+        self.op, self.call = calls.operator_called(name), call
         generator = torch.Generator().manual_seed(1)
         for argument in list(inspect.signature(call).parameters)[1:]:
             self.register_parameter(argument, nn.Parameter(calls.TENSORS[argument](generator)))
@@ -132,7 +132,6 @@ STRICT = frozenset(
         "ceil",
         "ceil_",
         "copy_",
-        "cosine_embedding_loss",
         "cross_entropy_loss",
         "dist",
         "eq",
@@ -197,9 +196,10 @@ STRICT = frozenset(
     ]
 )
 
-# Of sizes, or of a shape that depends on data: not to be measured by scaling.
+# Of sizes, of a shape that depends on data, or in half precision: not to be measured by scaling.
 UNMEASURED = frozenset(
     [
+        "_grouped_mm",
         "ctc_loss",
         "sym_constrain_range",
         "sym_constrain_range_for_size",
@@ -212,7 +212,7 @@ UNMEASURED = frozenset(
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_row_is_that_of_an_operator_of_torch(name):
-    assert hasattr(torch.ops.aten, name)
+    assert calls.operator_called(name) is not None
 
 
 def test_every_rule_is_measured_and_stands_in_one_table():
@@ -237,7 +237,7 @@ def test_rule_holds_and_leaves_all_that_there_is(name):
     for call in CASES[name]:
         module = Calling(name, call)
         flow, found = traced(module)
-        assert f"aten::{name}" in found
+        assert (name if "::" in name else f"aten::{name}") in found
         assert not flow.unknown
         assert not disagreement(module, flow), inspect.getsource(call)
         count = len(list(module.parameters()))

@@ -6,14 +6,21 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._measurement._stand_ins import STAND_INS
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
-from etaeff.symmetry._operators._epsilon import adds_epsilon
+from etaeff.symmetry._operators._epsilon import epsilon_of
 from etaeff.symmetry._operators._memory import shares_memory
-from etaeff.symmetry._operators._operator import Chance, Operator
+from etaeff.symmetry._operators._operator import Chance
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._nodes import WRAPPERS, is_in_place, name_of, written_by
+from etaeff.symmetry._tracing._nodes import (
+    WRAPPERS,
+    is_in_place,
+    name_of,
+    operator_name,
+    written_by,
+)
 from etaeff.symmetry._tracing._torch import (
     argument_names,
     beside,
@@ -53,7 +60,7 @@ class Float64(fx.Interpreter):
         """One operator, with its ε and types replaced."""
         if not is_operator(target):
             return self._of_higher_order(target, args, kwargs)
-        name = str(target).split(".")[1]
+        name = operator_name(target)
         row = operator_of(name)
         if row.detaches or row.chance is Chance.DROPS:
             return args[0]  # derivatives are those of the function, whatever is trained
@@ -64,13 +71,16 @@ class Float64(fx.Interpreter):
         schema = argument_names(target)
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
         given = numbers_by_default(target) | given  # an ε among them
-        changed = {key: self._replaced(row, name, key, value) for key, value in given.items()}
+        own = "" if self.own_epsilon else epsilon_of(self._node)
+        changed = {key: self._replaced(own, name, key, value) for key, value in given.items()}
         for key in {"dropout_p", "dropout"} & changed.keys():  # of attention, of an LSTM
             changed[key] = 0.0
         if row.chance is Chance.SLOPES:
             changed["training"] = False
-        if row.epsilon == "eps" and changed.get("eps") is None:  # its type's own
+        if "eps" in row.epsilon and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._epsilon_of_type() if self.own_epsilon else TINY
+        if name in STAND_INS:
+            return STAND_INS[name](**{key: changed[key] for key in schema if key in changed})
         positional = [changed.pop(key) for key in schema[: len(args)]]
         result = self._written(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
@@ -125,8 +135,11 @@ class Float64(fx.Interpreter):
         dtype = given.meta["val"].dtype if isinstance(given, fx.Node) else torch.float32
         return float(torch.finfo(dtype).eps)
 
-    def _replaced(self, row: Operator, name: str, key: str, value: Any) -> Any:
-        """An argument with types widened and, unless it is to be kept, ε taken away."""
+    def _replaced(self, own: str, name: str, key: str, value: Any) -> Any:
+        """An argument with types widened and, unless it is to be kept, ε taken away.
+
+        That of a norm has its name; that of a sum is the argument `own`.
+        """
         if isinstance(value, torch.dtype):
             return WIDE_TYPE.get(value, value)
         if key == "padding_idx" and name == "embedding":
@@ -135,8 +148,8 @@ class Float64(fx.Interpreter):
             return value
         if key in ("eps", "epsilon") and isinstance(value, float):
             return TINY
-        if key == row.epsilon and adds_epsilon(self._node, value):
-            return TINY
+        if key == own:
+            return torch.full_like(value, TINY) if isinstance(value, Tensor) else TINY
         return value
 
 

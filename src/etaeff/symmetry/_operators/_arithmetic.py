@@ -21,14 +21,8 @@ from etaeff.symmetry._operators._shifts import (
 
 
 def _added(call: Call) -> Degree:
-    degree = call.degree("self")
-    if degree is not None and call.guards:
-        return degree
-    return call.join(degree, call.degree("other"))
-
-
-def _subtracted(call: Call) -> Degree:
-    return call.join(call.degree("self"), call.degree("other"))
+    """Sums, differences, and the larger or smaller of two."""
+    return call.join(*call.kept("self", "other"))
 
 
 def _divided(call: Call) -> Degree:
@@ -45,18 +39,16 @@ def _raised(call: Call) -> Degree:
 
 
 def _clamped(call: Call) -> Degree:
-    degree = call.degree("self")
-    bounds = ("max",) if degree is not None and call.guards else ("min", "max")
-    return call.join(degree, *(call.degree(name) for name in bounds))
+    return call.join(*call.kept("self", "min", "max"))
 
 
 def _compared(call: Call) -> Degree:
     """What only depends on which is larger, or on the ratio."""
-    call.join(*(call.degree(n) for n in ("self", "other", "sorted_sequence", "boundaries")))
+    call.join(*call.kept("self", "other", "sorted_sequence", "boundaries"))
     return FREE
 
 
-def _converted(call: Call) -> Degree:
+def converted(call: Call) -> Degree:
     """Conversions: those to whole numbers round, those to truth ask whether it is zero."""
     other = call.arguments.get("other")
     dtype = call.arguments.get("dtype")
@@ -115,12 +107,13 @@ def _shift_of_a_quotient(call: ShiftedCall) -> Tensor:
 # ------------------------------------------------------------------------------------------- rows
 
 _DENOMINATOR: Final = Division.BY_THE_SECOND
+_EITHER: Final = ("other", "self")
 
 ARITHMETIC: Final = rows(
-    ("add", Operator(_added, _shift_of_a_sum, epsilon="other")),
-    ("add_", Operator(_added, epsilon="other")),
-    ("sub", Operator(_subtracted, _shift_of_a_sum)),
-    ("sub_ subtract rsub", Operator(_subtracted)),
+    ("add", Operator(_added, _shift_of_a_sum, epsilon=_EITHER)),
+    ("add_", Operator(_added, epsilon=_EITHER)),
+    ("sub", Operator(_added, _shift_of_a_sum)),
+    ("sub_ subtract rsub", Operator(_added)),
     ("mul multiply", Operator(product, _shift_of_a_product, ends_scale=True)),
     ("mul_", Operator(product, ends_scale=True)),
     ("div divide true_divide",
@@ -130,7 +123,8 @@ ARITHMETIC: Final = rows(
     ("neg_ negative positive abs abs_ copysign", Operator(same)),
     ("real imag view_as_real view_as_complex", Operator(same, memory=Memory.VIEW)),
     ("conj conj_physical resolve_conj resolve_neg", Operator(same)),
-    ("maximum minimum fmax fmin hypot hypot_ complex", Operator(joined)),
+    ("maximum fmax", Operator(_added, epsilon=_EITHER)),
+    ("minimum fmin hypot hypot_ complex", Operator(joined)),
     ("pow", Operator(_raised, division=Division.POWER_BELOW_ONE, carries=True)),
     ("pow_ float_power", Operator(_raised)),
     ("square", Operator(power(2), carries=True)),
@@ -138,19 +132,20 @@ ARITHMETIC: Final = rows(
     ("sqrt sqrt_", Operator(power(0.5), division=Division.ALWAYS)),
     ("rsqrt rsqrt_", Operator(power(-0.5), division=Division.ALWAYS)),
     ("reciprocal reciprocal_", Operator(power(-1), division=Division.ALWAYS)),
-    ("clamp clamp_min", Operator(_clamped, epsilon="min", carries=True)),
-    ("clamp_ clamp_min_ clip clip_", Operator(_clamped, epsilon="min")),
+    ("clamp clamp_min", Operator(_clamped, epsilon=("min",), carries=True)),
+    ("clamp_ clamp_min_ clip clip_", Operator(_clamped, epsilon=("min",))),
     ("clamp_max clamp_max_", Operator(_clamped)),
     ("lerp lerp_", Operator(_interpolated)),
     ("polar", Operator(_polar)),
     ("addcdiv addcdiv_", Operator(_added_quotient)),
-    ("to _to_copy", Operator(_converted, carries=True)),
-    ("type_as", Operator(_converted, memory=Memory.MAY_BE_ITS_INPUT, carries=True)),
+    ("to _to_copy", Operator(converted, carries=True)),
+    ("type_as", Operator(converted, memory=Memory.MAY_BE_ITS_INPUT, carries=True)),
     ("nan_to_num nan_to_num_", Operator(same)),
     ("""floor floor_ floor_divide ceil ceil_ round round_ frac trunc trunc_ fmod remainder item
      isclose""", Operator(bounded)),
-    ("""eq ne gt ge lt le greater greater_equal less less_equal not_equal atan2 arctan2 bucketize
-     searchsorted""", Operator(_compared)),
+    ("gt ge lt le greater greater_equal less less_equal",
+     Operator(_compared, epsilon=_EITHER, compares=True)),
+    ("eq ne not_equal atan2 arctan2 bucketize searchsorted", Operator(_compared)),
     ("""sign sgn signbit angle isnan isinf isfinite isreal isposinf isneginf logical_not logical_and
      logical_or logical_xor bitwise_not bitwise_and bitwise_or bitwise_xor bitwise_left_shift
      bitwise_right_shift __and__ __or__ __xor__ __lshift__ __rshift__""", Operator(blind)),

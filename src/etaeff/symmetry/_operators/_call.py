@@ -27,14 +27,14 @@ class Call(NamedTuple):
         arguments: By their names in its schema.
         constraints: Where a rule puts what it demands.
         cause: The operator and its module, in words.
-        guards: Whether its argument that may be an ε is one.
+        guards: Name of the argument that is an ε; nothing if none is.
     """
 
     name: str
     arguments: dict[str, Any]
     constraints: Constraints
     cause: str
-    guards: bool = False
+    guards: str = ""
 
     @property
     def tensors(self) -> list[Value]:
@@ -44,6 +44,13 @@ class Call(NamedTuple):
     def degree(self, name: str) -> Degree:
         """Degree of the argument; of a number, zero, and any if it is 0."""
         return degree_of(self.arguments.get(name))
+
+    def kept(self, *names: str) -> list[Degree]:
+        """Degrees of the arguments, without that of an ε, unless it is all that is not zero."""
+        others = [self.degree(name) for name in names if name != self.guards]
+        if any(degree is not None for degree in others):
+            return others
+        return [self.degree(name) for name in names]
 
     def join(self, *degrees: Degree) -> Degree:
         """The one degree that all must have."""

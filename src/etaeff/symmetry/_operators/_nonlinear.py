@@ -3,7 +3,7 @@
 from typing import Final
 
 from etaeff.symmetry._operators._call import Call
-from etaeff.symmetry._operators._degree_rules import bounded, same
+from etaeff.symmetry._operators._degree_rules import blind, bounded, same
 from etaeff.symmetry._operators._degrees import Degree
 from etaeff.symmetry._operators._operator import Chance, Memory, Operator, rows
 from etaeff.symmetry._operators._shifts import ShiftedCall
@@ -50,9 +50,10 @@ NONLINEAR: Final = rows(
     # Losses.
     ("""cross_entropy_loss nll_loss nll_loss_nd nll_loss2d binary_cross_entropy
      binary_cross_entropy_with_logits mse_loss l1_loss smooth_l1_loss huber_loss kl_div
-     soft_margin_loss poisson_nll_loss cosine_embedding_loss hinge_embedding_loss
+     soft_margin_loss poisson_nll_loss hinge_embedding_loss
      margin_ranking_loss triplet_margin_loss multi_margin_loss multilabel_margin_loss
      ctc_loss""", Operator(bounded)),
+    ("cosine_embedding_loss", Operator(blind)),
     # Chance.
     ("dropout feature_dropout",
      Operator(same, memory=Memory.MAY_BE_ITS_INPUT, chance=Chance.DROPS)),

@@ -101,6 +101,6 @@ NORMALISATION: Final = rows(
     ("instance_norm", Operator(_with_statistics, _INSTANCE, ends_scale=True)),
     ("layer_norm", Operator(_affine, _layer_norm_of_shift, ends_scale=True)),
     ("group_norm", Operator(_affine, _group_norm_of_shift, ends_scale=True)),
-    ("rms_norm", Operator(_affine, epsilon="eps", ends_scale=True)),
+    ("rms_norm", Operator(_affine, epsilon=("eps",), ends_scale=True)),
     ("_weight_norm", Operator(_weight_norm)),
 )  # fmt: skip

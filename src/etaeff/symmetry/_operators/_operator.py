@@ -61,10 +61,12 @@ class Operator:
             degree zero and so has its output, which is always safe, and the audit says so.
         shift: What becomes of a shift that reaches it; without one, it is not forgotten.
         memory: Where the result lies.
-        epsilon: Name of the argument that may be an ε.
+        epsilon: Names of the arguments that may be an ε.
         division: Whether an ε may stand before it.
         carries: Whether what only keeps its argument from zero still does so for its result: it
             changes the shape, or is monotonic and zero at zero.
+        compares: Whether it only tells which of two values is larger.
+        chooses: Whether a condition, its first or second argument, chooses between two values.
         ends_scale: Whether it is named as the place in which the scale of a parameter ends.
         chance: What it draws.
         detaches: Whether no gradient passes it.
@@ -73,9 +75,11 @@ class Operator:
     degree: DegreeRule | None = None
     shift: ShiftRule | None = None
     memory: Memory = Memory.AS_ITS_SCHEMA_SAYS
-    epsilon: str = ""
+    epsilon: tuple[str, ...] = ()
     division: Division = Division.NONE
     carries: bool = False
+    compares: bool = False
+    chooses: bool = False
     ends_scale: bool = False
     chance: Chance = Chance.NONE
     detaches: bool = False

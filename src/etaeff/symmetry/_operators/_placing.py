@@ -14,14 +14,14 @@ _MASKED_OUT: Final = -1e4  # exp of this, or less, is zero
 def _placed(call: Call) -> Degree:
     """Values put among others: conditions and indices are free."""
     names = ("self", "other", "src", "source", "value", "values")
-    parts = [call.degree(name) for name in names if name in call.arguments]
+    parts = call.kept(*(name for name in names if name in call.arguments))
     if not parts or call.arguments.get("reduce") in ("multiply", "prod"):
         return call.vanish(*parts)
     return call.join(*parts)
 
 
 def _filled(call: Call) -> Degree:
-    return call.join(call.degree("self"), call.degree("value"))
+    return call.join(*call.kept("self", "value"))
 
 
 def _padded(call: Call) -> Degree:
@@ -40,11 +40,13 @@ def _shift_under_mask(call: ShiftedCall) -> MaskedShift:
 
 
 PLACING: Final = rows(
-    ("""where scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_put
+    ("where", Operator(_placed, epsilon=("other", "self"), chooses=True)),
+    ("""scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_put
      index_put_ _index_put_impl_ index_copy index_copy_ index_add index_add_ index_fill index_fill_
      index_reduce index_reduce_ slice_scatter select_scatter diagonal_scatter masked_scatter
      masked_scatter_""", Operator(_placed)),
-    ("masked_fill", Operator(_filled, _shift_under_mask)),
+    ("masked_fill",
+     Operator(_filled, _shift_under_mask, epsilon=("value",), chooses=True)),
     ("masked_fill_ fill_", Operator(_filled)),
     ("pad constant_pad_nd", Operator(_padded)),
     ("copy fill", Operator(_copied)),

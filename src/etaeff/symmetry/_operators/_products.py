@@ -25,6 +25,11 @@ def _linear(call: Call) -> Degree:
     return call.join(weighted, call.degree("bias"))
 
 
+def _grouped(call: Call) -> Degree:
+    both = plus(call.degree("self"), call.degree("mat2"))
+    return call.join(both, call.degree("bias"))
+
+
 def _bilinear(call: Call) -> Degree:
     both = plus(call.degree("input1"), call.degree("input2"))
     return call.join(plus(both, call.degree("weight")), call.degree("bias"))
@@ -101,6 +106,8 @@ def _attention_of_shift(call: ShiftedCall) -> Tensor | None:
 
 PRODUCTS: Final = rows(
     ("matmul bmm", Operator(product, _matmul_of_shift)),
+    ("_grouped_mm", Operator(_grouped)),
+    ("transformers::grouped_mm_fallback", Operator(product)),
     ("""mm mv dot vdot inner outer ger kron einsum tensordot linalg_multi_dot cross linalg_cross
      linalg_vecdot""", Operator(product)),
     ("linear", Operator(_linear, _linear_of_shift)),

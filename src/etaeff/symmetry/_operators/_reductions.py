@@ -11,7 +11,7 @@ from etaeff.symmetry._operators._operator import Operator, rows
 def _extremum(call: Call) -> Degree:
     """Along an axis, or of two tensors."""
     if "other" in call.arguments:
-        return call.join(call.degree("self"), call.degree("other"))
+        return call.join(*call.kept("self", "other"))
     return call.degree("self")
 
 
@@ -45,9 +45,10 @@ REDUCTIONS: Final = rows(
      cumsum cumsum_ cummax cummin std std_mean frobenius_norm linalg_matrix_norm nuclear_norm
      linalg_svdvals trace""", Operator(same)),
     ("diff", Operator(joined)),
-    ("max min", Operator(_extremum)),
+    ("max", Operator(_extremum, epsilon=("other", "self"))),
+    ("min", Operator(_extremum)),
     ("norm linalg_norm linalg_vector_norm", Operator(_norm)),
-    ("cdist dist pdist", Operator(_distance)),
+    ("cdist dist pdist pairwise_distance", Operator(_distance)),
     ("bincount", Operator(_counted)),
     ("quantile nanquantile", Operator(_quantile)),
     ("var", Operator(power(2))),

@@ -18,13 +18,13 @@ SHAPES: Final = rows(
     ("numpy_T tensor_split", Operator(same, memory=_VIEW)),
     ("alias", Operator(same, passed_on, _VIEW, carries=True)),
     ("detach", Operator(same, passed_on, _VIEW, carries=True, detaches=True)),
-    ("detach_", Operator(same, detaches=True)),
+    ("detach_", Operator(same, carries=True, detaches=True)),
     # What may be a view or a copy.
     ("reshape flatten", Operator(same, reshaped, carries=True)),
     ("_unsafe_view", Operator(same, reshaped)),
-    ("contiguous clone", Operator(same, passed_on, carries=True)),
+    ("contiguous clone lift_fresh_copy", Operator(same, passed_on, carries=True)),
     ("expand_as broadcast_to", Operator(same, carries=True)),
-    ("""lift lift_fresh_copy reshape_as sum_to_size ravel hsplit vsplit dsplit mH adjoint matrix_H
+    ("""lift reshape_as sum_to_size ravel hsplit vsplit dsplit mH adjoint matrix_H
      linalg_diagonal squeeze_ unsqueeze_ t_ transpose_""", Operator(same)),
     ("unsafe_chunk unsafe_split", Operator(same, memory=_INPUT)),
     ("expand_copy", Operator(memory=_INPUT)),

@@ -11,13 +11,13 @@ from torch import Tensor, fx
 from etaeff.symmetry._operators._call import Call, NoRuleError, Value, flat
 from etaeff.symmetry._operators._degree_rules import zero
 from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree
-from etaeff.symmetry._operators._epsilon import adds_epsilon
+from etaeff.symmetry._operators._epsilon import epsilon_of
 from etaeff.symmetry._operators._memory import is_certain_view, shares_memory
 from etaeff.symmetry._operators._operator import Operator
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
-from etaeff.symmetry._tracing._torch import argument_names, is_operator
+from etaeff.symmetry._tracing._torch import argument_names, is_operator, numbers_by_default
 
 
 @dataclass
@@ -52,6 +52,8 @@ def propagate(graph: Graph, parameters: Mapping[str, int]) -> Flow:
             continue
         name = graph.parameters.get(node.name)
         degree: Degree = FREE if name is None else {parameters[name]: Fraction(1)}
+        constant = graph.constant(node)
+        degree = None if constant is not None and _is_zero(constant) else degree
         inputs.append(_value(node.meta.get("val"), degree))
     results = _Interpreter(graph.module, flow).run(inputs)
     flow.outputs = [value for value in flat(results) if value.floating]
@@ -108,7 +110,8 @@ class _Interpreter:
             if str(target) in WRAPPERS:
                 return self._wrapped(node, args)
             return self._python(node, [*args, *kwargs.values()])
-        arguments = dict(zip(argument_names(target), args, strict=False)) | dict(kwargs)
+        given = dict(zip(argument_names(target), args, strict=False)) | dict(kwargs)
+        arguments = numbers_by_default(target) | given
         name = name_of(node)
         degree = self._degree(name, arguments, node)
         written = written_by(node)
@@ -143,8 +146,7 @@ class _Interpreter:
         """The degree of an operator's result, or of each of its results."""
         row = operator_of(name)
         cause = f"{name} in {module_of(node)[0] or 'the model'}"
-        guards = bool(row.epsilon) and adds_epsilon(node, arguments.get(row.epsilon))
-        call = Call(name, arguments, self.flow.constraints, cause, guards)
+        call = Call(name, arguments, self.flow.constraints, cause, epsilon_of(node))
         degree: Degree | list[Degree]
         try:
             degree = _by_rule(row, call)
@@ -228,6 +230,8 @@ def _value(meta: Any, degree: Degree) -> Any:
     """The value of what `meta` describes; numbers and sizes stand for themselves."""
     if isinstance(meta, Tensor):
         floating = meta.is_floating_point() or meta.is_complex()
+        if 0 in [length for length in meta.shape if type(length) is int]:
+            degree = None  # it has no entry, as caches begin
         return Value(degree if floating else FREE, floating, meta.ndim)  # indices have no scale
     return meta
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._tracing._nodes import is_in_place
+from etaeff.symmetry._tracing._nodes import is_in_place, is_written
 from etaeff.symmetry._tracing._torch import is_of_a_transform
 
 
@@ -30,6 +31,26 @@ class Graph:
         self.module.graph.eliminate_dead_code(
             lambda node: node.op in ("placeholder", "output") or is_in_place(node)
         )
+        for node in self.module.graph.nodes:
+            constant = self.constant(node)
+            if constant is not None and constant.numel() == 1 and constant.is_floating_point():
+                node.meta["number"] = float(constant)
+
+    def constant(self, node: fx.Node) -> Tensor | None:
+        """What a node holds, if it is a tensor of the model that the forward pass does not change.
+
+        A buffer that may be written elsewhere, by a callback or between two steps, is taken as it
+        is now: so is all that the audit says.
+        """
+        found: Any = None
+        if node.op == "placeholder":
+            found = self.constants.get(node.name)
+        elif node.op == "get_attr":
+            found = self.module
+            for part in str(node.target).split("."):
+                found = getattr(found, part)
+        known = isinstance(found, Tensor) and not found.is_meta and not is_written(node)
+        return found if known else None
 
 
 def of_program(program: torch.export.ExportedProgram) -> Graph:

@@ -93,9 +93,9 @@ def overload_name(target: OpOverload) -> str:
 
 def beside(target: OpOverload) -> Any:
     """The operator that does the same and writes into nothing, such as `add` for `add_`."""
-    name = str(target).split(".")[1]
-    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
-    return getattr(packet, overload_name(target), target)
+    library, name, overload = str(target).split(".")
+    packet = getattr(getattr(torch.ops, library), name.removesuffix("_"), None)
+    return getattr(packet, overload, target)
 
 
 # --------------------------------------------------------------------------------------- tracing
