@@ -3,6 +3,7 @@
     python benchmarks/audit.py            # the hand-labelled models of the zoo
     python benchmarks/audit.py --large    # models of real size, each run a process
     python benchmarks/audit.py --depth    # how the time grows with the layers
+    python benchmarks/audit.py --field    # models that no label was written for
 
 The question is which tensors are scale-invariant by themselves. The truth is written by hand: it
 comes from the labels of `etaeff.testing.zoo`, and for the large models from a glob. Beside the
@@ -11,6 +12,9 @@ audit stand three ways to guess:
 - cosine: the gradient of one random loss is nearly orthogonal to the weight (below 0.01);
 - dimension: the tensor has two axes or more;
 - name: it is called a weight, and neither its name nor a part of it says norm, embedding or head.
+
+`--field` asks something else: whether all that the audit says of models outside the zoo is true.
+The truth is found on the models themselves, in float64; `field/truth.py` says how.
 """
 
 import json
@@ -25,6 +29,8 @@ from typing import Any
 
 import torch
 from _harness import Contestant, parser, process, race, report
+from field import chosen
+from field.table import run, totals
 from torch import Tensor, nn
 
 from etaeff.symmetry import audit
@@ -232,11 +238,21 @@ def main() -> None:
     which = options.add_mutually_exclusive_group()
     which.add_argument("--large", action="store_true", help="models of real size")
     which.add_argument("--depth", action="store_true", help="deeper and deeper models")
+    which.add_argument(
+        "--field",
+        nargs="?",
+        const="*",
+        metavar="GLOB",
+        help="models outside the zoo",
+    )
     which.add_argument("--one", nargs=2, metavar=("MODEL", "WAY"), help="one run, as JSON")
     arguments = options.parse_args()
     warnings.simplefilter("ignore")
     if arguments.one:
         print(json.dumps(one(*arguments.one)))
+        return
+    if arguments.field:
+        print(totals(run(chosen(arguments.field), processes=2)))
         return
     show = large if arguments.large else depth if arguments.depth else compare
     show(arguments.rounds, arguments.json)
