@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 
 from field import (
+    branches,
     chance,
     decoders,
     discrete,
@@ -10,16 +11,19 @@ from field import (
     epsilons,
     experts,
     frozen,
+    joined,
     mixtures,
+    networks,
     pairs,
     sound,
+    views,
     vision,
 )
 from field._model import FieldModel
 
 FAMILIES = (
     decoders, experts, encoders, pairs, vision, sound, chance, epsilons, mixtures, frozen,
-    discrete,
+    discrete, views, joined, branches, networks,
 )  # fmt: skip
 MODELS: dict[str, FieldModel] = {m.name: m for family in FAMILIES for m in family.MODELS}
 
