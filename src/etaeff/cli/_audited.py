@@ -28,6 +28,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise UsageError(
             f"`--config` goes with '{TRANSFORMERS}:Class' only; got '{options['target']}'."
         )
+    _setting(options)
     if options["proof_only"] and options["discover"]:
         raise UsageError("`--discover` measures, and `--proof-only` measures nothing: give one.")
 
@@ -63,6 +64,7 @@ def _audit(
             model,
             args,
             kwargs,
+            optimizer=_setting(options),
             outputs=[_place(text) for text in options["outputs"]] or None,
             measure=False if options["proof_only"] else None,
             discover=options["discover"],
@@ -79,3 +81,22 @@ def _audit(
 def _place(text: str) -> str | int:
     """A name, or an index where it is one."""
     return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+def _setting(options: Mapping[str, Any]) -> str | None:
+    """The setting that `--optimizer`, `--lr` and `--wd` make, checked.
+
+    `--optimizer` may be a whole setting too, as `etaeff convert --from` takes it.
+    """
+    name, numbers = options["optimizer"], {key: options[key] for key in ("lr", "wd")}
+    given = {key: value for key, value in numbers.items() if value is not None}
+    if name is None and not given:
+        return None
+    if name is None:
+        raise UsageError(f"`--{next(iter(given))}` goes with `--optimizer`, such as sgd or adamw.")
+    from etaeff.theory import Setting
+    from etaeff.theory.settings import optimizer_of
+
+    text = " ".join([name, *(f"{key}={value!r}" for key, value in given.items())])
+    optimizer_of(Setting.parse(text).optimizer)
+    return text

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from etaeff._words import counted
 from etaeff.errors import UnknownNameError, UsageError
 from etaeff.records.audits import DecayKind, notes_of, patterns
 
@@ -97,5 +98,6 @@ def _unproved(values: Mapping[str, Any]) -> list[Failure]:
 def _listed(names: Sequence[str]) -> str:
     """Names by what they have in common, the first few of them."""
     alike = patterns(names)
-    more = f" and {len(alike) - _SHOWN} more patterns" if len(alike) > _SHOWN else ""
+    left = len(alike) - _SHOWN
+    more = f" and {counted(left, 'more pattern')}" if left > 0 else ""
     return ", ".join(map(str, alike[:_SHOWN])) + more

@@ -43,6 +43,11 @@ from etaeff.cli._tables import as_json
     multiple=True,
     help="What counts of what the model returns: a field or key, or an index; all by default.",
 )
+@click.option(
+    "--optimizer", metavar="NAME", help="Say what --lr and --wd come to under it, such as adamw."
+)
+@click.option("--lr", type=float, help="Learning rate of --optimizer.")
+@click.option("--wd", type=float, help="Weight decay of --optimizer, as PyTorch has it.")
 @click.option("--proof-only", is_flag=True, help="Prove, and measure nothing: seconds, any size.")
 @click.option(
     "--eval",

@@ -19,6 +19,7 @@ def param_groups(
     lr: float | Tensor,
     weight_decay: float = 0.0,
     sphere_lr: float | Tensor | None = None,
+    sphere_weight_decay: float | None = None,
     mode: str = "projected",
     radius: str | float = "unit",
     without_decay: Collection[str] = (),
@@ -37,6 +38,7 @@ def param_groups(
         weight_decay: Of the rest. Blocks have none, except with `mode="equilibrium"`, which
             takes their angle from it.
         sphere_lr: Of the blocks; its unit depends on `mode`.
+        sphere_weight_decay: Of the blocks with `mode="equilibrium"`; `weight_decay` by default.
         mode: `"projected"` (lr is the effective learning rate at radius 1), `"angle"` (lr is in
             radians per step) or `"equilibrium"` (lr and weight decay are those of the free
             optimiser).
@@ -65,6 +67,7 @@ def param_groups(
     """
     check_mode(mode, step)
     check_radius(radius)
+    decay_on_spheres = _decay_on_spheres(mode, weight_decay, sphere_weight_decay)
     tensors = parameters_of(model)
     _check_names(without_decay, tensors)
     on_spheres = tensors_in_blocks(blocks, tensors)
@@ -77,7 +80,7 @@ def param_groups(
             groups.append({
                 "params": [tensors[name] for name in names],
                 "lr": lr if sphere_lr is None else sphere_lr,
-                "weight_decay": weight_decay if mode == "equilibrium" else 0.0,
+                "weight_decay": decay_on_spheres,
                 "kind": "sphere",
                 "blocks": [_plain(block, names, tensors) for block in together],
                 "mode": mode,
@@ -91,6 +94,18 @@ def param_groups(
             params = [tensors[name] for name in names]
             groups.append({"params": params, "lr": lr, "weight_decay": decay, "kind": kind})
     return groups
+
+
+def _decay_on_spheres(mode: str, weight_decay: float, given: float | None) -> float:
+    """The weight decay of the blocks: what their angle comes from, or none."""
+    if mode == "equilibrium":
+        return weight_decay if given is None else given
+    if given:
+        raise UsageError(
+            f"`sphere_weight_decay` goes with mode='equilibrium', which takes the angle from it; "
+            f"with mode={mode!r} blocks have no decay, since their norm is fixed. Got {given:g}."
+        )
+    return 0.0
 
 
 def _check_names(names: Collection[str], tensors: Mapping[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from etaeff.errors import DataError, import_extra
 from etaeff.records import write_atomically
-from etaeff.records.audits import MODES, DecayKind, Digest, Effect, SymmetryKind, digest, percent
+from etaeff.records.audits import KINDS, MODES, DecayKind, Digest, Effect, digest, percent
 
 # What the words of an audit mean; one colour each.
 EFFECTS: Final = {
@@ -42,12 +42,6 @@ EFFECTS: Final = {
         "No scaling of these was found that leaves the outputs as they are, and it was not shown "
         "that there is none.",
     ),
-}
-_KINDS: Final = {
-    SymmetryKind.SCALE_INVARIANT: "scaled in one direction, together, and the outputs stay",
-    SymmetryKind.RESCALING: "some up, others down, and the outputs stay",
-    SymmetryKind.INERT: "no effect at all",
-    SymmetryKind.HOMOGENEOUS: "the outputs scale with them, so that their direction stays",
 }
 
 
@@ -90,7 +84,7 @@ def write_audit(path: Path, values: Mapping[str, Any]) -> Path:
         audit=summary,
         values=values,
         effects=EFFECTS,
-        kinds=_KINDS,
+        kinds=KINDS,
         modes=MODES,
         bars=bars(summary),
         style=markup.Markup(_file("_page.css") + _file("_audit.css")),

@@ -3,6 +3,7 @@
 from etaeff.records.audits import DecayKind, Ground, Note, NoteKind, SymmetryKind
 from etaeff.symmetry._audit import audit
 from etaeff.symmetry._effects import DecayEffect
+from etaeff.symmetry._forecasts import GroupForecast
 from etaeff.symmetry._report import Audit
 from etaeff.symmetry._symmetry import Symmetry
 
@@ -11,6 +12,7 @@ __all__ = [
     "DecayEffect",
     "DecayKind",
     "Ground",
+    "GroupForecast",
     "Note",
     "NoteKind",
     "Symmetry",

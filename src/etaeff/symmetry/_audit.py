@@ -14,6 +14,7 @@ from etaeff.symmetry._blocks import scale_invariant_blocks
 from etaeff.symmetry._discovery import comparison, notes_on_parts
 from etaeff.symmetry._effects import DecayEffect, decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
+from etaeff.symmetry._forecasts import Optimiser, checked_optimizer, forecasts, not_trained
 from etaeff.symmetry._input import (
     checked_arguments,
     checked_model,
@@ -40,6 +41,7 @@ def audit(
     *,
     outputs: Choice | None = None,
     loss: Callable[[Any], Tensor] | None = None,
+    optimizer: Optimiser | None = None,
     measure: bool | None = None,
     discover: bool = False,
     training: bool | None = None,
@@ -62,6 +64,9 @@ def audit(
             attribute of what it returns, an index, a list of those, or a function of what it
             returns. By default every tensor in it, as any of them may enter the loss.
         loss: A function of what the model returns, and of nothing else, that returns one tensor.
+        optimizer: An optimiser over the model's parameters, of torch.optim or `etaeff.optim`, or a
+            setting such as `"sgd lr=0.1 wd=5e-4 momentum=0.9"`: the audit then says what lr and
+            weight decay come to for the scale-invariant parameters of each param group.
         measure: Run it, in float64 on the CPU. By default, unless a parameter is on the meta
             device.
         discover: Find the null space from samples alone too, with as many backward passes as
@@ -95,7 +100,9 @@ def audit(
         raise UsageError(f"`seed` must be a whole number from 0, got {seed!r}.")
     check_choice(outputs, loss)
     with torch.inference_mode(False), torch.enable_grad():
-        return _audit(model, args, kwargs, outputs, loss, measure, discover, training, seed)
+        return _audit(
+            model, args, kwargs, outputs, loss, optimizer, measure, discover, training, seed
+        )
 
 
 def _audit(
@@ -104,6 +111,7 @@ def _audit(
     kwargs: Mapping[str, Any] | None,
     outputs: Choice | None,
     loss: Callable[[Any], Tensor] | None,
+    optimizer: Optimiser | None,
     measure: bool | None,
     discover: bool,
     training: bool | None,
@@ -114,6 +122,7 @@ def _audit(
     args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
     tensors, aliases = parameters_by_name(model)
     evidence = Evidence(tensors, aliases, leaves((args, kwargs)), frozen(tensors))
+    optimizer = checked_optimizer(optimizer, tensors)
     checks = _checks(evidence.tensors, measure, discover)
     with unchanged(model), counted_outputs(model, outputs, loss) as counted:
         torch.manual_seed(seed)
@@ -134,11 +143,14 @@ def _audit(
     if outputs is None and loss is None and len(counted.names) > 1:
         notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))
     notes += notes_on_parts(evidence.drawn, evidence.tensors, symmetries)
+    effects = _effects(evidence, flow, symmetries, blocks)
+    unused = not_trained(optimizer, tensors, effects)
+    notes += [NoteKind.NOT_TRAINED.note(unused)] if unused else []
     return Audit(
         type(model).__name__,
         tuple(symmetries),
         blocks,
-        _effects(evidence, flow, symmetries, blocks),
+        effects,
         tuple(notes),
         rank,
         evidence.tracer,
@@ -146,6 +158,7 @@ def _audit(
         ref(model),
         dict(evidence.tensors),
         outputs=counted.names,
+        forecasts=forecasts(optimizer, tensors, effects),
     )
 
 

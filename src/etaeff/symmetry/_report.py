@@ -1,8 +1,7 @@
 """What an audit says: symmetries, blocks, and what decay does to each parameter."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 from weakref import ref
 
@@ -10,8 +9,11 @@ from torch import Tensor, nn
 
 from etaeff.errors import DataError, UnknownNameError, UsageError
 from etaeff.geometry import Block, param_groups
-from etaeff.records.audits import DecayKind, Ground, Note, SymmetryKind, notes_of
+from etaeff.records.audits import DecayKind, Note, SymmetryKind
 from etaeff.symmetry._effects import DecayEffect
+from etaeff.symmetry._forecasts import GroupForecast
+from etaeff.symmetry._groups import trained, undecayed, with_group_of, without_verdict
+from etaeff.symmetry._plain import of_effect, of_forecast, of_symmetry, read
 from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._table import audit_line, audit_table
 
@@ -34,6 +36,8 @@ class Audit:
             ran on these inputs), or `"none"`.
         outputs: What the tensors are called that counted as outputs: fields, keys and places of
             what the model returns. None if it was read from a file that does not say.
+        forecasts: What lr and weight decay come to, for each param group of the optimiser that the
+            audit was given.
     """
 
     model: str
@@ -45,6 +49,7 @@ class Audit:
     tracer: str = "torch.export"
     mode: str = "train"
     outputs: tuple[str, ...] = field(default=(), kw_only=True)
+    forecasts: tuple[GroupForecast, ...] = field(default=(), kw_only=True)
     _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
     _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
@@ -76,53 +81,87 @@ class Audit:
         mode: str | None = "projected",
         radius: str | float = "unit",
         sphere_lr: float | None = None,
+        sphere_weight_decay: float | None = None,
+        without_decay: str | Collection[str] | None = None,
+        not_known: str = "other",
+        structural: bool = True,
         step: str | None = "",
     ) -> list[dict[str, Any]]:
         """Groups for the optimisers of `etaeff.optim`, or of torch: the blocks, and the rest.
 
-        With `mode=None` no block is on a sphere: the scale-invariant parameters form a group, with
-        decay, which sets their effective learning rate. Parameters that are proved to have no
-        effect never decay. See `etaeff.param_groups` for the arguments.
+        Frozen parameters are in no group, and parameters that are proved to have no effect never
+        decay.
+
+        Args:
+            lr: Of all groups, but for the blocks if `sphere_lr` is given.
+            weight_decay: Of what is on no sphere and has decay.
+            mode: As in `etaeff.param_groups`. With `None` no block is on a sphere: the
+                scale-invariant parameters form a group, with decay, which sets their effective
+                learning rate.
+            radius: As in `etaeff.param_groups`, as are the next two.
+            sphere_lr: Of the blocks.
+            sphere_weight_decay: Of the blocks with `mode="equilibrium"`.
+            without_decay: What is on no sphere and has no decay: `"standard"`, as is usual, for
+                gains and biases (all of at most one axis, and all biases); or names or globs.
+            not_known: What becomes of parameters of which the audit says that their verdict is
+                not known, or that nothing reached them: `"other"`, they are treated as any other;
+                `"without_decay"`; or `"refuse"`, if there are some.
+            structural: Whether to heed what the audit found. With `False` the groups are the usual
+                ones: with decay, and without.
+            step: The old name of `mode`; refused.
+
+        Returns:
+            Up to four groups, with `kind` "sphere" or "scale-invariant", "other", and "without
+            decay".
 
         Raises:
-            UsageError: If the audit was read from a file and has no model, or the model's
-                parameters were replaced since then.
+            UsageError: If the audit was read from a file and has no model, the model's parameters
+                were replaced since then, or a value is none of those above.
+
+        Examples:
+            >>> import torch
+            >>> from etaeff.symmetry import audit
+            >>> model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+            >>> found = audit(model, (torch.randn(8, 3),))
+            >>> groups = found.param_groups(
+            ...     lr=0.1, weight_decay=5e-4, mode=None, without_decay="standard"
+            ... )
+            >>> [(group["kind"], group["weight_decay"], len(group["params"])) for group in groups]
+            [('scale-invariant', 0.0005, 1), ('other', 0.0005, 1), ('without decay', 0.0, 4)]
         """
         if self._tensors is None:
             raise UsageError("This audit has no model: it was read back. Audit the model again.")
         self._check_replaced(self._tensors)
-        shown = [s for s in self.symmetries if s.kind is SymmetryKind.INERT and s.proved]
-        inert = [name for symmetry in shown for name in symmetry.exponents]
-        trained = {
-            name: tensor
-            for name, tensor in self._tensors.items()
-            if self.parameters[name].effect is not DecayKind.FROZEN
-        }
+        tensors = trained(self._tensors, self.parameters)
+        apart = without_verdict(self.parameters, not_known)
+        if structural:
+            shown = [s for s in self.symmetries if s.kind is SymmetryKind.INERT and s.proved]
+            apart |= {name for symmetry in shown for name in symmetry.exponents}
         groups = param_groups(
-            trained,
-            self.blocks if mode is not None else (),
+            tensors,
+            self.blocks if structural and mode is not None else (),
             lr=lr,
             weight_decay=weight_decay,
             sphere_lr=sphere_lr,
+            sphere_weight_decay=sphere_weight_decay,
             mode="projected" if mode is None else mode,
             radius=radius,
-            without_decay=inert,
+            without_decay=apart | undecayed(tensors, without_decay),
             step=step,
         )
-        if mode is not None:
+        if mode is not None or not structural:
             return groups
-        invariant = {
+        return with_group_of(groups, self._scale_invariant)
+
+    @property
+    def _scale_invariant(self) -> set[int]:
+        """The ids of the parameters whose decay sets their learning rate."""
+        assert self._tensors is not None
+        return {
             id(self._tensors[name])
             for name, decay in self.parameters.items()
             if decay.effect is DecayKind.SETS_LR
         }
-        free: dict[str, Any] = next(
-            (group for group in groups if group["kind"] == "other"), {"params": []}
-        )
-        first = [p for p in free["params"] if id(p) in invariant]
-        free["params"] = [p for p in free["params"] if id(p) not in invariant]
-        groups.insert(0, free | {"params": first, "kind": "scale-invariant"})
-        return [group for group in groups if group["params"]]
 
     def _check_replaced(self, tensors: Mapping[str, Tensor]) -> None:
         """An optimiser of parameters that the model has no more would train nothing."""
@@ -145,30 +184,12 @@ class Audit:
             "tracer": self.tracer,
             "mode": self.mode,
             "outputs": list(self.outputs),
-            "symmetries": [
-                {
-                    "kind": s.kind.value,
-                    "exponents": {name: str(value) for name, value in s.exponents.items()},
-                    "degree": str(s.degree),
-                    "proved": s.proved,
-                    "defect": s.defect,
-                    "own_defect": s.own_defect,
-                }
-                for s in self.symmetries
-            ],
+            "symmetries": [of_symmetry(symmetry) for symmetry in self.symmetries],
             "blocks": [
                 {"names": list(b.names), "axis": b.axis, "count": b.count} for b in self.blocks
             ],
-            "parameters": {
-                name: {
-                    "shape": list(decay.shape),
-                    "group": decay.group,
-                    "effect": decay.effect.value,
-                    "why": decay.why,
-                    "ground": decay.ground.value,
-                }
-                for name, decay in self.parameters.items()
-            },
+            "parameters": {name: of_effect(decay) for name, decay in self.parameters.items()},
+            "forecasts": [of_forecast(forecast) for forecast in self.forecasts],
             "notes": [str(note) for note in self.notes],
             "note_kinds": [{"kind": n.kind.word, "names": list(n.names)} for n in self.notes],
         }
@@ -181,45 +202,9 @@ class Audit:
             DataError: If the values are not an audit's.
         """
         try:
-            return cls._read(values)
+            return cls(**read(values))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"These are not the values of an audit: {type(error).__name__}: {error}. They must "
                 "be what `Audit.to_dict` returned."
             ) from None
-
-    @classmethod
-    def _read(cls, values: Mapping[str, Any]) -> "Audit":
-        """The audit in values that are one."""
-        return cls(
-            model=values["model"],
-            symmetries=tuple(
-                Symmetry(
-                    kind=SymmetryKind(s["kind"]),
-                    exponents={name: Fraction(value) for name, value in s["exponents"].items()},
-                    degree=Fraction(s["degree"]),
-                    proved=s["proved"],
-                    defect=s["defect"],
-                    own_defect=s["own_defect"],
-                )
-                for s in values["symmetries"]
-            ),
-            blocks=tuple(
-                Block(tuple(b["names"]), axis=b["axis"], count=b["count"]) for b in values["blocks"]
-            ),
-            parameters={
-                name: DecayEffect(
-                    name,
-                    tuple(p["shape"]),
-                    DecayKind(p["effect"]),
-                    p["why"],
-                    Ground(p.get("ground", Ground.NOT_KNOWN)),
-                )
-                for name, p in values["parameters"].items()
-            },
-            notes=notes_of(values),
-            rank=values["rank"],
-            tracer=values["tracer"],
-            mode=values.get("mode", "train"),
-            outputs=tuple(values.get("outputs", ())),
-        )

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from etaeff.records.audits._effects import Effect, effects_of
+from etaeff.records.audits._next_steps import NextStep, next_steps
 from etaeff.records.audits._patterns import Pattern, patterns
 from etaeff.records.audits._symmetries import Alike, Kind, alike_of, kinds_of
 
@@ -33,6 +34,8 @@ class Digest:
         notes: Sentences.
         outputs: What the tensors are called that counted as outputs.
         mode: In which the model was: `"train"`, `"eval"` or `"mixed"`.
+        forecasts: What lr and weight decay come to, a sentence for each param group.
+        next_steps: How to make an optimiser of it.
     """
 
     model: str
@@ -47,6 +50,8 @@ class Digest:
     notes: tuple[str, ...]
     outputs: tuple[Pattern, ...]
     mode: str
+    forecasts: tuple[str, ...]
+    next_steps: tuple[NextStep, ...]
 
 
 def digest(values: Mapping[str, Any]) -> Digest:
@@ -65,4 +70,6 @@ def digest(values: Mapping[str, Any]) -> Digest:
         notes=tuple(values["notes"]),
         outputs=patterns(values.get("outputs", ())),
         mode=values.get("mode", "train"),
+        forecasts=tuple(one["sentence"] for one in values.get("forecasts", ())),
+        next_steps=next_steps(values),
     )

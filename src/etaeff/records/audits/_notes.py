@@ -35,6 +35,7 @@ class NoteKind(Enum):
         "Audited with some modules in eval mode, as the model is: {names}. `training=True` audits "
         "it with all in training mode."
     )
+    NOT_TRAINED = "In no param group of the optimizer, which leaves it as it is: {names}."
     MANY_OUTPUTS = (
         "It returns {count} tensors, and all count as outputs. What one of them sees is no "
         "symmetry, though the loss may not see it: name those that enter the loss, with `outputs` "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+from etaeff._words import counted
 from etaeff.records.audits._patterns import patterns, skeleton
 from etaeff.records.audits._words import SymmetryKind
 
@@ -96,7 +97,7 @@ def _scaled(members: Sequence[Mapping[str, str]]) -> str:
         texts = [f"{p.glob}{exponent}" for p in alike]
         shown = texts[:_SHOWN]
         if len(texts) > _SHOWN:
-            shown.append(f"{len(texts) - _SHOWN} more patterns")
+            shown.append(counted(len(texts) - _SHOWN, "more pattern"))
         if each:
             low, high = min(counts), max(counts)
             shown[-1] += f" ({high} tensors)" if low == high else f" ({low} to {high} tensors)"

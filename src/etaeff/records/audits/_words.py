@@ -55,4 +55,12 @@ class Ground(_Word):
     NOT_KNOWN = "not known"  # the proof finds less than the samples allow, or there are none
 
 
+# What becomes of the outputs; the legend of a table.
+KINDS: Final = {
+    SymmetryKind.SCALE_INVARIANT: "scaled in one direction, together, and the outputs stay",
+    SymmetryKind.RESCALING: "some scaled up and others down, and the outputs stay",
+    SymmetryKind.INERT: "no effect on the outputs, whatever the value",
+    SymmetryKind.HOMOGENEOUS: "the outputs are scaled too, and keep their direction",
+}
+
 MODES: Final = {"train": "training mode", "eval": "eval mode", "mixed": "mixed modes"}
