@@ -3,6 +3,7 @@
 python scripts/audit_examples.py
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -43,7 +44,12 @@ def printed(command: str, folder: Path) -> str:
     """What a command prints in a folder."""
     program = Path(sys.executable).with_name("etaeff")
     done = subprocess.run(
-        [program, *shlex.split(command)[1:]], cwd=folder, capture_output=True, text=True, check=True
+        [program, *shlex.split(command)[1:]],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "88"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 

@@ -99,6 +99,10 @@ def number():
     return 3
 
 
+def resting():
+    return Net().eval()
+
+
 def nothing():
     pass
 
@@ -216,6 +220,35 @@ def test_an_unknown_output_is_refused(refused):
     code, sentence = refused("models.py:Both", "--input", "8,3", "--output", "logit")
     assert code == 2
     assert sentence.startswith("Unknown output 'logit'. Known: logits, hidden.")
+
+
+def test_modes_are_those_of_the_factory_or_as_typed(found):
+    target = "models.py:resting"
+    assert found(target, "--input", "8,3")["mode"] == "eval"
+    assert found(target, "--input", "8,3", "--train")["mode"] == "train"
+    assert found("models.py:Net", "--input", "8,3")["mode"] == "train"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--optimizer", "sgd", "--lr", "0.1", "--wd", "5e-4"),
+        ("--optimizer", "sgd lr=0.1 wd=5e-4"),
+        ("--optimizer", "sgd wd=5e-4", "--lr", "0.1"),
+    ],
+)
+def test_an_optimizer_is_forecast(found, typed):
+    (one,) = found("models.py:Net", "--input", "8,3", *typed)["forecasts"]
+    assert one["setting"] == "sgd lr=0.1 wd=0.0005"
+    assert one["names"] == ["conv.weight"]
+    assert one["angle"] == pytest.approx(0.01, rel=1e-3)  # √(2ηλ), for no momentum
+    assert "rad (" in one["sentence"]
+
+
+def test_what_to_do_next_is_told(etaeff):
+    done = etaeff("audit", "models.py:Net", "--input", "8,3", "--optimizer", "sgd lr=0.1 wd=5e-4")
+    assert "\nWhat to do next, with audit = etaeff.audit(model, args)\n" in done.out
+    assert "    optimizer = torch.optim.SGD(groups, lr=0.1)\n" in done.out
 
 
 def test_discovery(found):
@@ -400,6 +433,10 @@ def test_what_is_no_shape_is_refused(etaeff, option, shape):
         (("--ids", 2, "--vocab", 0), 2, "`--vocab` must be at least 1, got 0."),
         (("--input", 2, "--config", "x.json"), 2, "`--config` goes with 'transformers:Class' only"),
         (("--input", 2, "--proof-only", "--discover"), 2, "`--discover` measures, and"),
+        (("--input", 2, "--train", "--eval"), 2, "A model is in one mode: give `--train` or"),
+        (("--input", 2, "--lr", 1), 2, "`--lr` goes with `--optimizer`, such as sgd or adamw."),
+        (("--input", 2, "--optimizer", "sgd"), 2, "The setting 'sgd' says no lr and no wd."),
+        (("--input", 2, "--optimizer", "x lr=1 wd=1"), 2, "Unknown optimizer 'x'. Known: "),
         (("--input", 2, "--html", "no/x.html"), 2, "`--html no/x.html` must be a file in a folder"),
         (("--input", 2, "--html", "."), 2, "`--html .` must be a file in a folder that exists."),
         (("--input", 2, "--fail-on", "foo"), 2, "Unknown rule 'foo'. Known: decayed-invariant, "),
@@ -462,6 +499,20 @@ def test_what_is_not_proved_can_be_refused(etaeff, found):
     assert failure["rule"] == "unproved"
     assert failure["sentence"].startswith("No rule is known for `special_bessel_j0`")
     assert etaeff("audit", "models.py:Net", "--input", "8,3", "--fail-on", "unproved").code == 0
+
+
+def test_what_is_not_known_can_be_refused(etaeff):
+    from etaeff.cli._rules import failures
+
+    effects = ["regularises", "has an effect that is not known",
+               "has an effect that was not seen (not reached)"]  # fmt: skip
+    parameters = {
+        f"{n}.w": {"group": "other", "effect": e} for n, e in zip("abc", effects, strict=True)
+    }
+    (failure,) = failures({"model": "Net", "parameters": parameters}, ["not-known"], [])
+    assert failure.sentence == "what decay does to 2 parameters is not known: b.w, c.w."
+    assert failure.names == ("b.w", "c.w")
+    assert etaeff("audit", "models.py:Net", "--input", "8,3", "--fail-on", "not-known").code == 0
 
 
 def test_measured_symmetries_are_not_proved():

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from etaeff._words import WIDTH
 from etaeff.symmetry import Audit, audit
-from etaeff.symmetry._table import WIDTH, audit_line, audit_table
+from etaeff.symmetry._table import audit_line, audit_table
 
 
 class Residual(nn.Module):
@@ -23,6 +24,12 @@ class Residual(nn.Module):
         for branch in self.branches:
             x = x + branch(x)
         return self.head(x)
+
+
+@pytest.fixture(autouse=True)
+def width(monkeypatch):
+    """That of no terminal, whatever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "88")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +92,33 @@ def test_lines_fit_a_terminal(small, deep):
         assert "\N{NO-BREAK SPACE}" not in str(found)
 
 
+@pytest.mark.parametrize(("columns", "most"), [("60", 60), ("20", 40), ("500", 120), ("x", 88)])
+def test_lines_are_as_long_as_those_of_the_terminal(deep, monkeypatch, columns, most):
+    monkeypatch.setenv("COLUMNS", columns)
+    words = str(deep).split("\nDecay ", 1)[1].split("\nWhat to do next")[0].splitlines()
+    assert most - 20 < max(map(len, words)) <= most
+
+
+def test_words_have_a_legend(small):
+    text = " ".join(str(small).split())
+    assert "rescaling: some up, others down, and the outputs stay" in text
+    assert "homogeneous: the outputs scale with them, so that their direction stays" in text
+    assert "defect: how far measured gradients are from it" in text
+    unmeasured = audit(nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)), (torch.randn(4, 3),),
+                       measure=False)  # fmt: skip
+    assert "defect: " not in str(unmeasured)
+    assert "rescaling: " not in str(unmeasured)
+
+
+def test_what_is_measured_and_not_proved_is_marked(small):
+    values = small.to_dict()
+    measured = values["parameters"]["0.weight"] | {"ground": "measured"}
+    marked = values | {"parameters": values["parameters"] | {"0.weight": measured}}
+    flat = " ".join(audit_table(marked).split())
+    assert "it feeds BatchNorm1d `1`. (measured, not proved)" in flat
+    assert str(small).count("measured, not proved") == 0
+
+
 def test_names_longer_than_a_line_stay_whole():
     model = nn.Sequential()
     inner = model
@@ -101,7 +135,7 @@ def test_layers_are_told_once(deep):
     assert "branches.*.0.weight (6)" in text
     assert text.count(".0.weight (6)") == 1
     assert "branches.3" not in text
-    assert len(text.splitlines()) < 45
+    assert len(text.partition("\nWhat to do next")[0].splitlines()) < 45
 
 
 def test_more_layers_make_the_table_no_longer(deep):

@@ -29,6 +29,8 @@ def check_options(options: Mapping[str, Any]) -> None:
             f"`--config` goes with '{TRANSFORMERS}:Class' only; got '{options['target']}'."
         )
     _setting(options)
+    if options["train_mode"] and options["eval_mode"]:
+        raise UsageError("A model is in one mode: give `--train` or `--eval`.")
     if options["proof_only"] and options["discover"]:
         raise UsageError("`--discover` measures, and `--proof-only` measures nothing: give one.")
 
@@ -68,7 +70,7 @@ def _audit(
             outputs=[_place(text) for text in options["outputs"]] or None,
             measure=False if options["proof_only"] else None,
             discover=options["discover"],
-            training=not options["eval_mode"],
+            training=_training(options),
             seed=options["seed"],
         )
     except EtaeffError:
@@ -76,6 +78,11 @@ def _audit(
     except Exception as error:  # a kind of model that nobody has thought of
         target = options["target"]
         raise EtaeffError(f"'{target}' could not be audited: {as_clause(error)}.") from error
+
+
+def _training(options: Mapping[str, Any]) -> bool | None:
+    """Whether the model is to be in training mode; `None` for the mode that it is in."""
+    return True if options["train_mode"] else False if options["eval_mode"] else None
 
 
 def _place(text: str) -> str | int:
@@ -97,6 +104,6 @@ def _setting(options: Mapping[str, Any]) -> str | None:
     from etaeff.theory import Setting
     from etaeff.theory.settings import optimizer_of
 
-    text = " ".join([name, *(f"{key}={value!r}" for key, value in given.items())])
-    optimizer_of(Setting.parse(text).optimizer)
-    return text
+    setting = Setting.parse(" ".join([name, *(f"{k}={v!r}" for k, v in given.items())]))
+    optimizer_of(setting.optimizer)
+    return str(setting)

@@ -11,8 +11,10 @@ from etaeff.records.audits import DecayKind, notes_of, patterns
 
 DECAYED: Final = "decayed-invariant"
 INVARIANT: Final = "scale-invariant"
+NOT_KNOWN: Final = "not-known"
 UNPROVED: Final = "unproved"
-RULES: Final = (DECAYED, INVARIANT, UNPROVED)
+RULES: Final = (DECAYED, INVARIANT, NOT_KNOWN, UNPROVED)
+_UNCERTAIN: Final = (DecayKind.NOT_KNOWN, DecayKind.NOT_REACHED)
 _SHOWN: Final = 8
 
 
@@ -69,6 +71,8 @@ def failures(
     for rule in dict.fromkeys(rules):
         if rule == UNPROVED:
             broken += _unproved(values)
+        elif rule == NOT_KNOWN:
+            broken += _not_known(values)
         elif rule == DECAYED:
             broken += _invariant(rule, fitting, " and decayed")
         else:
@@ -82,6 +86,17 @@ def _invariant(rule: str, names: tuple[str, ...], also: str = "") -> list[Failur
         return []
     number = "1 parameter is" if len(names) == 1 else f"{len(names)} parameters are"
     return [Failure(rule, f"{number} scale-invariant{also}: {_listed(names)}.", names)]
+
+
+def _not_known(values: Mapping[str, Any]) -> list[Failure]:
+    """The failure of parameters without a verdict, if there are any."""
+    effects = {name: row["effect"] for name, row in values["parameters"].items()}
+    names = tuple(name for name, effect in effects.items() if effect in _UNCERTAIN)
+    if not names:
+        return []
+    number = counted(len(names), "parameter")
+    sentence = f"what decay does to {number} is not known: {_listed(names)}."
+    return [Failure(NOT_KNOWN, sentence, names)]
 
 
 def _unproved(values: Mapping[str, Any]) -> list[Failure]:

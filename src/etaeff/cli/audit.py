@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from etaeff.cli._audit_options import audit_options
 from etaeff.cli._audited import audited, check_options
 from etaeff.cli._files import check_page, write_page
 from etaeff.cli._rules import failures
@@ -17,61 +18,7 @@ from etaeff.cli._tables import as_json
 
 @click.command("audit", short_help="Find what scaling a model does not see. Runs its code.")
 @click.argument("target")
-@click.option(
-    "--input",
-    "inputs",
-    metavar="[NAME=]SHAPE",
-    multiple=True,
-    help="Noise of this shape, such as 2,3,32,32, as the next argument, or as the one named.",
-)
-@click.option(
-    "--ids", metavar="[NAME=]SHAPE", multiple=True, help="Random ids, such as 2,16, after those."
-)
-@click.option("--vocab", type=int, help="Number of ids; that of the model's config by default.")
-@click.option(
-    "--args",
-    type=click.Path(path_type=Path),
-    help="The arguments instead, from torch.save: a tensor, a list of them, or a dict by name.",
-)
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="JSON file of a transformers configuration."
-)
-@click.option(
-    "--output",
-    "outputs",
-    metavar="NAME",
-    multiple=True,
-    help="What counts of what the model returns: a field or key, or an index; all by default.",
-)
-@click.option(
-    "--optimizer", metavar="NAME", help="Say what --lr and --wd come to under it, such as adamw."
-)
-@click.option("--lr", type=float, help="Learning rate of --optimizer.")
-@click.option("--wd", type=float, help="Weight decay of --optimizer, as PyTorch has it.")
-@click.option("--proof-only", is_flag=True, help="Prove, and measure nothing: seconds, any size.")
-@click.option(
-    "--eval",
-    "eval_mode",
-    is_flag=True,
-    help="As the model runs after training: Batch Normalization then has fixed statistics.",
-)
-@click.option("--discover", is_flag=True, help="Look for what the proof missed: slow.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and inputs.")
-@click.option(
-    "--fail-on",
-    "rules",
-    metavar="RULE",
-    multiple=True,
-    help="Exit with 1 on: scale-invariant, unproved, decayed-invariant.",
-)
-@click.option(
-    "--decayed",
-    metavar="GLOB",
-    multiple=True,
-    help="Names of parameters that your optimiser decays, for decayed-invariant.",
-)
-@click.option("--html", type=click.Path(path_type=Path), help="Write one HTML file too.")
-@click.option("--json", "in_json", is_flag=True, help="Print one JSON object.")
+@audit_options
 def command(*, html: Path | None, in_json: bool, **options: Any) -> int:
     """Audit the scaling symmetries of a model: IMPORTS AND RUNS ITS CODE.
 
@@ -82,11 +29,14 @@ def command(*, html: Path | None, in_json: bool, **options: Any) -> int:
             file.py:factory          the same in a file
             transformers:Class       random weights, from --config or the default
 
-    The model is traced on the inputs that you give, in training mode. What can be scaled without
-    any effect on its outputs is proved on the graph and measured in float64.
+    The model is traced on the inputs that you give, in the mode in which the factory leaves it.
+    What can be scaled without any effect on its outputs is proved on the graph and measured in
+    float64.
 
     \b
     --fail-on scale-invariant      there is a scale-invariant parameter
+    --fail-on not-known            what decay does to a parameter is not known, or nothing
+                                   reached it
     --fail-on unproved             a symmetry is not proved, or an operator has no rule
     --fail-on decayed-invariant    a --decayed name is that of a scale-invariant parameter
     """  # noqa: D301

@@ -32,13 +32,13 @@ EFFECTS: Final = {
         "These have no effect on the outputs. Without a gradient, decay takes them to zero, and "
         "nobody sees it.",
     ),
-    DecayKind.FROZEN: ("nothing", "These do not train, so nothing scales them."),
+    DecayKind.FROZEN: ("frozen", "These do not train, so nothing scales them."),
     DecayKind.NOT_REACHED: (
-        "nothing",
+        "doubt",
         "No input reached these, so nothing can be said of them. Audit with inputs that do.",
     ),
     DecayKind.NOT_KNOWN: (
-        "act",
+        "doubt",
         "No scaling of these was found that leaves the outputs as they are, and it was not shown "
         "that there is none.",
     ),

@@ -1,5 +1,6 @@
 """What an optimiser's learning rate and weight decay come to for scale-invariant parameters."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +10,11 @@ import torch
 from torch import Tensor
 
 from etaeff._words import typed
-from etaeff.errors import EtaeffError, UsageError
+from etaeff.errors import EtaeffError, NoLawError, UsageError
 from etaeff.records.audits import DecayKind
 from etaeff.symmetry._effects import DecayEffect
 from etaeff.theory import Forecast, Setting, forecast
-from etaeff.theory.settings import of_torch, title
+from etaeff.theory.settings import of_torch, optimizer_of, title
 
 Optimiser: TypeAlias = torch.optim.Optimizer | Setting | str
 _ERRATIC: Final = "erratic"
@@ -57,12 +58,16 @@ def checked_optimizer(optimizer: object, tensors: Mapping[str, Tensor]) -> Optim
     """The optimiser, a text as the setting that it is.
 
     Raises:
+        UnknownNameError: If a setting names no optimiser.
         UsageError: If it is none, or trains none of these parameters.
     """
-    if optimizer is None or isinstance(optimizer, Setting):
-        return optimizer
-    if isinstance(optimizer, str):
-        return Setting.parse(optimizer)
+    if optimizer is None:
+        return None
+    if isinstance(optimizer, Setting | str):
+        setting = Setting.parse(optimizer) if isinstance(optimizer, str) else optimizer
+        with contextlib.suppress(NoLawError):  # which the forecast then says
+            optimizer_of(setting.optimizer)
+        return setting
     groups = getattr(optimizer, "param_groups", None)
     if not isinstance(groups, list):
         raise UsageError(

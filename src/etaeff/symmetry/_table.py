@@ -86,24 +86,25 @@ class _Table:
             "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
             for row in rows
         ]
-        meanings = [(str(k.name), KINDS[k.name]) for k in self._summary.kinds if k.name in KINDS]
+        names = {kind.name for kind in self._summary.kinds}
+        meanings = [(kind.value, text) for kind, text in KINDS.items() if kind in names]
         if any(kind.defect is not None for kind in self._summary.kinds):
             meanings.append(("defect", _DEFECT))
         return "\n".join([*table, *(self._wrapped(f"{w}: {text}", 2, 4) for w, text in meanings)])
 
     def _effect(self, effect: Effect) -> str:
         """What decay does to some parameters, and to which."""
-        return "\n".join((
-            f"Decay {effect.name}: {_some(effect.count, 'parameter')}, "
-            f"{percent(effect.share)} of all entries",
-            *self._entries(effect),
-        ))  # fmt: skip
+        share = f"{percent(effect.share)} of all entries"
+        head = f"Decay {effect.name}: {_some(effect.count, 'parameter')}, {share}"
+        return "\n".join((self._wrapped(head, 0, 2), *self._entries(effect)))
 
     def _entries(self, effect: Effect) -> Iterator[str]:
         """Two lines for parameters of one fate."""
         for entry in effect.entries:
             yield self._wrapped(", ".join(pattern.whole for pattern in entry.patterns), 2, 4)
-            yield self._wrapped(": ".join(part for part in (entry.cut, entry.why) if part), 6, 6)
+            why = ": ".join(part for part in (entry.cut, entry.why) if part)
+            doubt = " (measured, not proved)" if entry.is_measured else ""
+            yield self._wrapped(f"{why}{doubt}", 6, 6)
 
     def _symmetries(self) -> str:
         """The symmetries of several tensors, a line each."""
@@ -116,7 +117,7 @@ class _Table:
 
     def _next_steps(self) -> str:
         """What to do with it, as code to paste."""
-        lines = ["What to do next"]
+        lines = ["What to do next, with audit = etaeff.audit(model, args)"]
         for step in self._summary.next_steps:
             lines.append(self._wrapped(step.text, 2, 2))
             lines += [f"    {line}" for line in step.code]

@@ -1,11 +1,11 @@
 """What decay does, told once for all parameters of one fate."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from etaeff.records.audits._patterns import Pattern, merged, patterns, skeleton
-from etaeff.records.audits._words import DecayKind
+from etaeff.records.audits._words import DecayKind, Ground
 
 _EFFECTS: Final = list(DecayKind)
 
@@ -19,12 +19,14 @@ class Entry:
         members: All their names.
         cut: How finely they are invariant; empty if they are not.
         why: Why decay does to them what it does.
+        is_measured: Whether that is measured and not proved.
     """
 
     patterns: tuple[Pattern, ...]
     members: tuple[str, ...]
     cut: str
     why: str
+    is_measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class _Unit:
     names: tuple[str, ...]
     cut: str
     why: str
+    is_measured: bool
 
     @property
     def key(self) -> tuple[Any, ...]:
         heads = sorted({skeleton(name) for name in self.names})
         axis = self.cut.partition("axis ")[2]
-        return tuple(heads), skeleton(self.cut), axis, skeleton(self.why)
+        return tuple(heads), skeleton(self.cut), axis, skeleton(self.why), self.is_measured
 
 
 def effects_of(values: Mapping[str, Any], sizes: Mapping[str, int]) -> Iterable[Effect]:
@@ -82,14 +85,15 @@ def _units(values: Mapping[str, Any], names: Sequence[str]) -> Iterable[_Unit]:
             continue
         parameter = values["parameters"][name]
         block = block_of.get(name)
+        measured = parameter.get("ground") == Ground.MEASURED
         if block is None:
-            yield _Unit((name,), "", parameter["why"])
+            yield _Unit((name,), "", parameter["why"], measured)
             continue
         done |= set(block["names"])
         cut = _cut(block, parameter["shape"])
         alone = len(block["names"]) == 1
         why = parameter["why"] if alone else "the outputs do not change when all are scaled alike."
-        yield _Unit(tuple(block["names"]), cut, why)
+        yield _Unit(tuple(block["names"]), cut, why, measured)
 
 
 def _cut(block: Mapping[str, Any], shape: Sequence[int]) -> str:
@@ -118,18 +122,19 @@ def _entry(units: Sequence[_Unit]) -> Entry:
     cut = merged([unit.cut for unit in units])
     if len(units) > 1 and cut.startswith("one block"):
         cut = f"{len(units)} blocks{cut.removeprefix('one block')}"
-    return Entry(patterns(members), members, cut, merged([unit.why for unit in units]))
+    why = merged([unit.why for unit in units])
+    return Entry(patterns(members), members, cut, why, units[0].is_measured)
 
 
 def _joined(entries: Iterable[Entry]) -> list[Entry]:
     """Entries with the same reason as one, but for blocks of several tensors."""
     joined: dict[Any, Entry] = {}
     for i, entry in enumerate(entries):
-        key = i if "together" in entry.cut else (entry.cut, entry.why)
+        key = i if "together" in entry.cut else (entry.cut, entry.why, entry.is_measured)
         if key in joined:
             old = joined[key]
-            entry = Entry(
-                old.patterns + entry.patterns, old.members + entry.members, entry.cut, entry.why
+            entry = replace(
+                old, patterns=old.patterns + entry.patterns, members=old.members + entry.members
             )
         joined[key] = entry
     return list(joined.values())

@@ -58,9 +58,9 @@ class Ground(_Word):
 # What becomes of the outputs; the legend of a table.
 KINDS: Final = {
     SymmetryKind.SCALE_INVARIANT: "scaled in one direction, together, and the outputs stay",
-    SymmetryKind.RESCALING: "some scaled up and others down, and the outputs stay",
-    SymmetryKind.INERT: "no effect on the outputs, whatever the value",
-    SymmetryKind.HOMOGENEOUS: "the outputs are scaled too, and keep their direction",
+    SymmetryKind.RESCALING: "some up, others down, and the outputs stay",
+    SymmetryKind.INERT: "no effect at all",
+    SymmetryKind.HOMOGENEOUS: "the outputs scale with them, so that their direction stays",
 }
 
 MODES: Final = {"train": "training mode", "eval": "eval mode", "mixed": "mixed modes"}
