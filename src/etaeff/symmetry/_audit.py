@@ -23,6 +23,7 @@ from etaeff.symmetry._input import (
     parameters_by_name,
 )
 from etaeff.symmetry._outputs import Choice, check_choice, counted_outputs
+from etaeff.symmetry._progress import Progress, stage, told
 from etaeff.symmetry._proof._propagate import Flow
 from etaeff.symmetry._report import Audit
 from etaeff.symmetry._symmetries import symmetries_of
@@ -46,6 +47,7 @@ def audit(
     discover: bool = False,
     training: bool | None = None,
     seed: int = 0,
+    progress: Progress = None,
 ) -> Audit:
     r"""Every scaling symmetry of a model, proved on its graph and measured in float64.
 
@@ -75,6 +77,9 @@ def audit(
             Batch Normalization uses running statistics, so that nothing before it is
             scale-invariant. By default each module keeps the mode that it has.
         seed: Of the measurement.
+        progress: A function that is told each stage, such as "measuring sample 1 of 3"; or whether
+            to show the stages on standard error, from two seconds on. By default, if that is a
+            terminal.
 
     Returns:
         The audit.
@@ -99,7 +104,11 @@ def audit(
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise UsageError(f"`seed` must be a whole number from 0, got {seed!r}.")
     check_choice(outputs, loss)
-    with torch.inference_mode(False), torch.enable_grad():
+    with (
+        told(progress, type(model).__name__),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
         return _audit(
             model, args, kwargs, outputs, loss, optimizer, measure, discover, training, seed
         )
@@ -130,8 +139,10 @@ def _audit(
             model.train(training)
         mode, notes = mode_of(model)
         evidence = gathered(evidence, model, args, kwargs, checks=checks, seed=seed, notes=notes)
+        stage("proving symmetries on the graph")
         symmetries, rank, flow = symmetries_of(evidence, notes)
         if evidence.drawn and discover:
+            stage("looking for symmetries in the samples alone")
             notes.append(comparison(evidence, symmetries, rank))
         if evidence.graph is not None and not flow.outputs:
             raise UsageError(
@@ -139,6 +150,7 @@ def _audit(
                 f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
                 "needs outputs, such as logits or a loss."
             )
+        stage("cutting blocks")
         blocks = scale_invariant_blocks(symmetries, evidence, notes)
     if outputs is None and loss is None and len(counted.names) > 1:
         notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))

@@ -8,6 +8,7 @@ from torch import nn
 from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
 from etaeff.symmetry._measurement._float64 import Run, runner
+from etaeff.symmetry._progress import stage
 from etaeff.symmetry._tracing._export import export
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._log import dispatch_log
@@ -18,11 +19,14 @@ def traced(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
 ) -> tuple[Graph | None, Callable[[bool], Run], str]:
     """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
+    stage("tracing with torch.export")
     graph, failure = export(model, args, kwargs)
     if graph is not None:
         return graph, _runner_of(graph), "torch.export"
+    stage("logging the operators, as torch.export cannot trace it")
     graph, reason = dispatch_log(model, args, kwargs)
     if graph is not None:
+        stage("comparing the log with the model")
         try:
             reason = difference_elsewhere(model, args, kwargs, graph)
         except Exception as error:

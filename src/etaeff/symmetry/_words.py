@@ -1,7 +1,8 @@
 """Calls and errors in words."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -14,9 +15,25 @@ def described(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
 
 
 def in_a_line(error: BaseException) -> str:
-    """An error's type, and the first line of its text that says something."""
+    r"""An error's type and its cause: the first sentence that is no advice of its library.
+
+    Examples:
+        >>> in_a_line(RuntimeError("No rule for x. See https://a.b. Please file an issue."))
+        'RuntimeError: No rule for x.'
+        >>> in_a_line(TypeError("\n"))
+        'TypeError: no text'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no text'}"
+    sentences = [part for line in lines for part in _SENTENCE_END.split(line)]
+    told = [sentence for sentence in sentences if not _ADVICE.search(sentence)]
+    cause = (told or sentences or ["no text"])[0]
+    cause = cause if len(cause) <= _LONGEST else f"{cause[: _LONGEST - 1].rstrip()}…"
+    return f"{type(error).__name__}: {cause}"
+
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
+_ADVICE: Final = re.compile(r"please|file an issue|https?://|for more information", re.IGNORECASE)
+_LONGEST: Final = 240  # characters of a cause
 
 
 def _shown(value: Any) -> str:

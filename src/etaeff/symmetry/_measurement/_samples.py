@@ -15,6 +15,7 @@ from torch import Tensor
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._weights import Lazy, Weights
 from etaeff.symmetry._measurement._wide import double
+from etaeff.symmetry._progress import stage
 
 _OUTLIER: Final = 1e6
 _INPUT_NOISE: Final = 0.5
@@ -74,6 +75,7 @@ def samples(
     first: list[Tensor] = []
     moving: list[Tensor] = []
     for i in range(count):
+        stage(f"measuring sample {i + 1} of {count}")
         weights = Weights(parameters, generator)
         lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
         with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
