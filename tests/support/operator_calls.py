@@ -204,7 +204,12 @@ CALLS = (
     (lambda op, u, v: op(u, v), "dot vdot inner outer ger dist"),
     (lambda op, a, v: op(a, v), "mv"),
     (lambda op, batch, other_batch: op(batch, other_batch), "bmm"),
-    (lambda op, a, batch: op(a.bfloat16(), batch.bfloat16(), OFFSETS), "_grouped_mm"),
+    (
+        lambda op, a, batch: op(
+            a.bfloat16().repeat(1, 2), batch.bfloat16().repeat(1, 2, 2), OFFSETS
+        ),
+        "_grouped_mm",
+    ),
     (lambda op, a, batch: op(a, batch, OFFSETS), "transformers::grouped_mm_fallback"),
     (lambda op, a, b: op(a, b, 2.0, 1e-30), "pairwise_distance"),
     (lambda op, a, b: op("ij,kj->ik", [a, b]), "einsum"),

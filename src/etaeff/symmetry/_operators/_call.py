@@ -4,6 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
+from etaeff.symmetry._operators._cuts import Cut, shape_of
 from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree
 
 
@@ -12,11 +16,31 @@ class NoRuleError(Exception):
 
 
 class Value(NamedTuple):
-    """A tensor in the network: its degree, and whether it holds real or complex numbers."""
+    """A tensor in the network.
+
+    Attributes:
+        degree: Of all of it; where it is cut, of its first piece.
+        floating: Whether it holds real or complex numbers.
+        shape: With −1 for lengths that depend on data.
+        is_condition: Whether it holds what is true or not.
+        cut: The degrees of its pieces, if they are not all one.
+    """
 
     degree: Degree
     floating: bool
-    ndim: int = 0
+    shape: tuple[int, ...] = ()
+    is_condition: bool = False
+    cut: Cut | None = None
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    @property
+    def degrees(self) -> tuple[Degree, ...]:
+        """Of all its pieces."""
+        return (self.degree,) if self.cut is None else self.cut.degrees
 
 
 class Call(NamedTuple):
@@ -27,6 +51,7 @@ class Call(NamedTuple):
         arguments: By their names in its schema.
         constraints: Where a rule puts what it demands.
         cause: The operator and its module, in words.
+        shape: Of the result, if that is one tensor.
         guards: Name of the argument that is an ε; nothing if none is.
     """
 
@@ -34,6 +59,7 @@ class Call(NamedTuple):
     arguments: dict[str, Any]
     constraints: Constraints
     cause: str
+    shape: tuple[int, ...] = ()
     guards: str = ""
 
     @property
@@ -61,6 +87,22 @@ class Call(NamedTuple):
         for degree in degrees:
             self.constraints.vanish(degree, self.cause)
         return FREE
+
+
+def is_real(meta: Any) -> bool:
+    """Whether it is a tensor of real or complex numbers: indices have no scale."""
+    return isinstance(meta, Tensor) and (meta.is_floating_point() or meta.is_complex())
+
+
+def value_of(meta: Any, degree: Degree) -> Any:
+    """The value of what `meta` describes; numbers and sizes stand for themselves."""
+    if isinstance(meta, Tensor):
+        floating = is_real(meta)
+        if 0 in [length for length in meta.shape if type(length) is int]:
+            degree = None  # it has no entry, as caches begin
+        condition = meta.dtype in (torch.bool, torch.uint8)
+        return Value(degree if floating else FREE, floating, shape_of(meta), condition)
+    return meta
 
 
 def degree_of(value: Any) -> Degree:

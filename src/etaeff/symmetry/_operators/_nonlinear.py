@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from etaeff.symmetry._operators._axes import elementwise
 from etaeff.symmetry._operators._call import Call
 from etaeff.symmetry._operators._degree_rules import blind, bounded, same
 from etaeff.symmetry._operators._degrees import Degree
@@ -34,11 +35,11 @@ def _log_softmax_of_shift(call: ShiftedCall) -> None:
 
 
 NONLINEAR: Final = rows(
-    ("relu relu_ leaky_relu leaky_relu_", Operator(same)),
-    ("rrelu", Operator(same, chance=Chance.SLOPES)),
+    ("relu relu_ leaky_relu leaky_relu_", Operator(same, axes=elementwise)),
+    ("rrelu", Operator(same, axes=elementwise, chance=Chance.SLOPES)),
     ("rrelu_", Operator(chance=Chance.SLOPES)),
     ("prelu _prelu_kernel", Operator(_prelu)),
-    ("threshold threshold_", Operator(_threshold)),
+    ("threshold threshold_", Operator(_threshold, axes=elementwise)),
     ("glu", Operator(_glu)),
     ("softmax _softmax", Operator(bounded, softmax_of_shift)),
     ("log_softmax _log_softmax", Operator(bounded, _log_softmax_of_shift)),
@@ -56,8 +57,8 @@ NONLINEAR: Final = rows(
     ("cosine_embedding_loss", Operator(blind)),
     # Chance.
     ("dropout feature_dropout",
-     Operator(same, memory=Memory.MAY_BE_ITS_INPUT, chance=Chance.DROPS)),
-    ("dropout_", Operator(same, chance=Chance.DROPS)),
+     Operator(same, memory=Memory.MAY_BE_ITS_INPUT, axes=elementwise, chance=Chance.DROPS)),
+    ("dropout_", Operator(same, axes=elementwise, chance=Chance.DROPS)),
     ("feature_dropout_", Operator(chance=Chance.DROPS)),
     ("native_dropout", Operator(chance=Chance.DROPS_AND_RETURNS_MASK)),
     ("alpha_dropout alpha_dropout_ feature_alpha_dropout feature_alpha_dropout_",

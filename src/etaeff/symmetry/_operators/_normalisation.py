@@ -5,6 +5,7 @@ from typing import Final
 
 from torch import Tensor
 
+from etaeff.symmetry._operators._axes import Axes
 from etaeff.symmetry._operators._call import Call
 from etaeff.symmetry._operators._degrees import FREE, Degree
 from etaeff.symmetry._operators._operator import Operator, rows
@@ -31,6 +32,45 @@ def _with_statistics(call: Call) -> Degree:
 
 def _weight_norm(call: Call) -> Degree:
     return call.degree("g")
+
+
+# ------------------------------------------------------------------------------------------- axes
+
+
+def _by_channels(call: Call) -> Axes:
+    """Gains and shifts, and running statistics, have an entry for each channel."""
+    axes = ["batch" if call.name != "batch_norm" else None, "channel"]
+    labels = [*axes, *[None] * (len(call.shape) - 2)]
+    names = ("weight", "bias", "running_mean", "running_var")
+    return Axes({"input": labels, **{name: ["channel"] for name in names}}, ["batch", *labels[1:]])
+
+
+def _by_groups(call: Call) -> Axes:
+    """The same, but a group of channels is normalised together."""
+    axes = _by_channels(call)
+    given, groups = call.arguments["input"], call.arguments["num_groups"]
+    cut = given.cut
+    if cut is not None and cut.axis == 1:
+        each = cut.classes.reshape(groups, -1)
+        if bool((each == each[:, :1]).all()):  # pieces are made of whole groups
+            return axes
+    mixed = ["batch", *[None] * (len(call.shape) - 1)]
+    return Axes({**axes.given, "input": mixed}, axes.result)
+
+
+def _by_places(call: Call) -> Axes:
+    """The last axes are normalised together, and gains and shifts have them."""
+    count = len(call.shape) - len(call.arguments["normalized_shape"])
+    labels = list(range(len(call.shape)))
+    before = [*labels[:count], *[None] * (len(labels) - count)]
+    return Axes({"input": before, "weight": labels[count:], "bias": labels[count:]}, labels)
+
+
+def _by_filters(call: Call) -> Axes:
+    """All but one axis are normalised together."""
+    kept = call.arguments.get("dim", 0) % max(len(call.shape), 1)
+    labels = [i if i == kept else None for i in range(len(call.shape))]
+    return Axes({"v": labels, "g": labels}, labels)
 
 
 # ----------------------------------------------------------------------------------------- shifts
@@ -97,10 +137,13 @@ _INSTANCE: Final = _statistics_of_shift("use_input_stats", _spatial)
 # ------------------------------------------------------------------------------------------- rows
 
 NORMALISATION: Final = rows(
-    ("batch_norm", Operator(_with_statistics, _BATCH, ends_scale=True)),
-    ("instance_norm", Operator(_with_statistics, _INSTANCE, ends_scale=True)),
-    ("layer_norm", Operator(_affine, _layer_norm_of_shift, ends_scale=True)),
-    ("group_norm", Operator(_affine, _group_norm_of_shift, ends_scale=True)),
-    ("rms_norm", Operator(_affine, epsilon=("eps",), ends_scale=True)),
-    ("_weight_norm", Operator(_weight_norm)),
+    ("batch_norm", Operator(_with_statistics, _BATCH, axes=_by_channels, ends_scale=True)),
+    ("instance_norm",
+     Operator(_with_statistics, _INSTANCE, axes=_by_channels, ends_scale=True)),
+    ("layer_norm",
+     Operator(_affine, _layer_norm_of_shift, axes=_by_places, ends_scale=True)),
+    ("group_norm",
+     Operator(_affine, _group_norm_of_shift, axes=_by_groups, ends_scale=True)),
+    ("rms_norm", Operator(_affine, epsilon=("eps",), axes=_by_places, ends_scale=True)),
+    ("_weight_norm", Operator(_weight_norm, axes=_by_filters)),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
+from etaeff.symmetry._operators._axes import AxesRule
 from etaeff.symmetry._operators._call import Call
 from etaeff.symmetry._operators._degrees import Degree
 from etaeff.symmetry._operators._shifts import MaskedShift, ShiftedCall
@@ -52,6 +53,19 @@ class Chance(Enum):
     SLOPES = auto()  # of a nonlinearity, when it trains
 
 
+class Layout(Enum):
+    """How an operator only moves entries, so that pieces of its argument are pieces of its result.
+
+    What computes with them says in `axes` which axes belong together.
+    """
+
+    NONE = auto()
+    IN_ORDER = auto()  # the shape is another, and the entries are in the same order
+    VIEWS = auto()  # one or more views of the first argument
+    JOINED = auto()  # along the axis `dim`
+    STACKED = auto()  # along a new axis `dim`
+
+
 @dataclass(frozen=True)
 class Operator:
     """One row.
@@ -65,6 +79,8 @@ class Operator:
         division: Whether an ε may stand before it.
         carries: Whether what only keeps its argument from zero still does so for its result: it
             changes the shape, or is monotonic and zero at zero.
+        layout: How it moves entries, if that is all it does.
+        axes: Along which axes it acts independently.
         compares: Whether it only tells which of two values is larger.
         chooses: Whether a condition, its first or second argument, chooses between two values.
         ends_scale: Whether it is named as the place in which the scale of a parameter ends.
@@ -78,6 +94,8 @@ class Operator:
     epsilon: tuple[str, ...] = ()
     division: Division = Division.NONE
     carries: bool = False
+    layout: Layout = Layout.NONE
+    axes: AxesRule | None = None
     compares: bool = False
     chooses: bool = False
     ends_scale: bool = False

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from etaeff.symmetry._operators._axes import elementwise
 from etaeff.symmetry._operators._call import Call, degree_of
 from etaeff.symmetry._operators._degree_rules import joined
 from etaeff.symmetry._operators._degrees import Degree
@@ -40,15 +41,16 @@ def _shift_under_mask(call: ShiftedCall) -> MaskedShift:
 
 
 PLACING: Final = rows(
-    ("where", Operator(_placed, epsilon=("other", "self"), chooses=True)),
+    ("where", Operator(_placed, epsilon=("other", "self"), axes=elementwise, chooses=True)),
     ("""scatter scatter_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ index_put
      index_put_ _index_put_impl_ index_copy index_copy_ index_add index_add_ index_fill index_fill_
      index_reduce index_reduce_ slice_scatter select_scatter diagonal_scatter masked_scatter
      masked_scatter_""", Operator(_placed)),
     ("masked_fill",
-     Operator(_filled, _shift_under_mask, epsilon=("value",), chooses=True)),
-    ("masked_fill_ fill_", Operator(_filled)),
+     Operator(_filled, _shift_under_mask, epsilon=("value",), axes=elementwise,
+              chooses=True)),
+    ("masked_fill_ fill_", Operator(_filled, axes=elementwise)),
     ("pad constant_pad_nd", Operator(_padded)),
-    ("copy fill", Operator(_copied)),
-    ("copy_", Operator(joined)),
+    ("copy fill", Operator(_copied, axes=elementwise)),
+    ("copy_", Operator(joined, axes=elementwise)),
 )  # fmt: skip

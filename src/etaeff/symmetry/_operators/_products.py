@@ -5,10 +5,19 @@ from typing import Final
 
 from torch import Tensor
 
+from etaeff.symmetry._operators._axes import elementwise
 from etaeff.symmetry._operators._call import Call
 from etaeff.symmetry._operators._degree_rules import power, product, same
 from etaeff.symmetry._operators._degrees import Degree, plus
 from etaeff.symmetry._operators._operator import Operator, rows
+from etaeff.symmetry._operators._product_axes import (
+    attention,
+    convolution,
+    einsum,
+    grouped,
+    linear,
+    matrices,
+)
 from etaeff.symmetry._operators._shifts import (
     NotForgottenError,
     ShiftedCall,
@@ -105,24 +114,36 @@ def _attention_of_shift(call: ShiftedCall) -> Tensor | None:
 # ------------------------------------------------------------------------------------------- rows
 
 PRODUCTS: Final = rows(
-    ("matmul bmm", Operator(product, _matmul_of_shift)),
-    ("_grouped_mm", Operator(_grouped)),
-    ("transformers::grouped_mm_fallback", Operator(product)),
-    ("""mm mv dot vdot inner outer ger kron einsum tensordot linalg_multi_dot cross linalg_cross
+    ("matmul", Operator(product, _matmul_of_shift, axes=matrices("self", "other"))),
+    ("bmm", Operator(product, _matmul_of_shift, axes=matrices("self", "mat2"))),
+    ("_grouped_mm", Operator(_grouped, axes=grouped("self", "mat2"))),
+    ("transformers::grouped_mm_fallback",
+     Operator(product, axes=grouped("input", "weight"))),
+    ("""mv dot vdot inner outer ger kron tensordot linalg_multi_dot cross linalg_cross
      linalg_vecdot""", Operator(product)),
-    ("linear", Operator(_linear, _linear_of_shift)),
-    ("conv1d conv_transpose1d", Operator(_linear, _convolution_of_shift(1))),
-    ("conv2d conv_transpose2d", Operator(_linear, _convolution_of_shift(2))),
-    ("conv3d conv_transpose3d", Operator(_linear, _convolution_of_shift(3))),
+    ("mm", Operator(product, axes=matrices("self", "mat2"))),
+    ("einsum", Operator(product, axes=einsum)),
+    ("linear", Operator(_linear, _linear_of_shift, axes=linear)),
+    ("conv1d conv_transpose1d",
+     Operator(_linear, _convolution_of_shift(1), axes=convolution)),
+    ("conv2d conv_transpose2d",
+     Operator(_linear, _convolution_of_shift(2), axes=convolution)),
+    ("conv3d conv_transpose3d",
+     Operator(_linear, _convolution_of_shift(3), axes=convolution)),
     ("convolution", Operator(_linear)),
     ("bilinear", Operator(_bilinear)),
-    ("addmm addmm_", Operator(_added_product("mat1", "mat2"))),
+    ("addmm addmm_",
+     Operator(_added_product("mat1", "mat2"), axes=matrices("mat1", "mat2"))),
     ("addmv addmv_", Operator(_added_product("mat", "vec"))),
     ("addr addr_", Operator(_added_product("vec1", "vec2"))),
-    ("addbmm addbmm_ baddbmm baddbmm_", Operator(_added_product("batch1", "batch2"))),
-    ("addcmul addcmul_", Operator(_added_product("tensor1", "tensor2"))),
+    ("addbmm addbmm_", Operator(_added_product("batch1", "batch2"))),
+    ("baddbmm baddbmm_",
+     Operator(_added_product("batch1", "batch2"), axes=matrices("batch1", "batch2"))),
+    ("addcmul addcmul_",
+     Operator(_added_product("tensor1", "tensor2"), axes=elementwise)),
     ("embedding_bag", Operator(_embedding_bag)),
-    ("scaled_dot_product_attention", Operator(_attention, _attention_of_shift)),
+    ("scaled_dot_product_attention",
+     Operator(_attention, _attention_of_shift, axes=attention)),
     ("linalg_solve", Operator(_solved)),
     ("inverse", Operator(power(-1))),
     ("""fft_fft fft_ifft fft_rfft fft_irfft fft_hfft fft_ihfft fft_fft2 fft_ifft2 fft_rfft2

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from etaeff.symmetry._operators._axes import all_but, reduced
 from etaeff.symmetry._operators._call import Call
 from etaeff.symmetry._operators._degree_rules import blind, bounded, joined, power, same
 from etaeff.symmetry._operators._degrees import FREE, Degree, times
@@ -41,17 +42,18 @@ def _variance_and_mean(call: Call) -> list[Degree]:
 
 
 REDUCTIONS: Final = rows(
-    ("""sum mean nansum nanmean amax amin aminmax median nanmedian mode kthvalue sort topk msort
-     cumsum cumsum_ cummax cummin std std_mean frobenius_norm linalg_matrix_norm nuclear_norm
-     linalg_svdvals trace""", Operator(same)),
+    ("sum mean nansum nanmean amax amin std frobenius_norm", Operator(same, axes=reduced)),
+    ("cumsum cumsum_", Operator(same, axes=all_but("dim"))),
+    ("""aminmax median nanmedian mode kthvalue sort topk msort cummax cummin std_mean
+     linalg_matrix_norm nuclear_norm linalg_svdvals trace""", Operator(same)),
     ("diff", Operator(joined)),
     ("max", Operator(_extremum, epsilon=("other", "self"))),
     ("min", Operator(_extremum)),
-    ("norm linalg_norm linalg_vector_norm", Operator(_norm)),
+    ("norm linalg_norm linalg_vector_norm", Operator(_norm, axes=reduced)),
     ("cdist dist pdist pairwise_distance", Operator(_distance)),
     ("bincount", Operator(_counted)),
     ("quantile nanquantile", Operator(_quantile)),
-    ("var", Operator(power(2))),
+    ("var", Operator(power(2), axes=reduced)),
     ("var_mean", Operator(_variance_and_mean)),
     ("prod cumprod logsumexp logcumsumexp histc renorm", Operator(bounded)),
     ("argmax argmin argsort any all count_nonzero cosine_similarity", Operator(blind)),

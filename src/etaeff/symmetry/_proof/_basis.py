@@ -55,6 +55,14 @@ class Span:
         """The span of `vectors`."""
         self._pivots = {min(vector): vector for vector in independent(vectors)}
 
+    def add(self, vector: Vector) -> bool:
+        """Take in a vector; whether it is no combination of the others."""
+        rest = reduced(vector, self._pivots)
+        if rest:
+            first = min(rest)
+            self._pivots[first] = {i: v / rest[first] for i, v in rest.items()}
+        return bool(rest)
+
     def __contains__(self, vector: Vector) -> bool:
         """Whether `vector` is one of the combinations."""
         return not reduced(vector, self._pivots)

@@ -3,18 +3,20 @@
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 from torch import Tensor, fx
 
-from etaeff.symmetry._operators._call import Call, NoRuleError, Value, flat
-from etaeff.symmetry._operators._degree_rules import zero
+from etaeff.symmetry._operators._call import Call, NoRuleError, Value, flat, is_real, value_of
+from etaeff.symmetry._operators._cuts import shape_of
+from etaeff.symmetry._operators._degree_rules import same, zero
 from etaeff.symmetry._operators._degrees import FREE, Constraints, Degree
 from etaeff.symmetry._operators._epsilon import epsilon_of
 from etaeff.symmetry._operators._memory import is_certain_view, shares_memory
 from etaeff.symmetry._operators._operator import Operator
 from etaeff.symmetry._operators._table import operator_of
+from etaeff.symmetry._proof._pieces import Pieces, pieces_of
+from etaeff.symmetry._proof._piecewise import followed, whole, whole_call
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
 from etaeff.symmetry._tracing._torch import argument_names, is_operator, numbers_by_default
@@ -30,34 +32,47 @@ class Flow:
         unknown: Operators without a rule, each once.
         absorbed: For each parameter, by index, the modules in which its degree ends: a
             normalisation, say.
+        read: Exponents of what is not only looked at through views.
     """
 
     constraints: Constraints = field(default_factory=Constraints)
     outputs: list[Value] = field(default_factory=list)
     unknown: dict[str, None] = field(default_factory=dict)
     absorbed: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    read: set[int] = field(default_factory=set)
 
 
-def propagate(graph: Graph, parameters: Mapping[str, int]) -> Flow:
-    """Degrees of everything in `graph`.
+def propagate(graph: Graph, parameters: Mapping[str, int], pieces: Pieces | None = None) -> Flow:
+    """Degrees of everything in `graph`, and what they demand.
 
     Args:
         graph: A traced model.
         parameters: Index of each parameter by every name that it has; tied names share one.
+        pieces: Where parameters are cut; by default all are whole.
     """
+    flow, values = carried(graph, parameters, pieces)
+    flow.outputs = [whole(value, flow.constraints, "the outputs") for value in values]
+    return flow
+
+
+def carried(
+    graph: Graph, parameters: Mapping[str, int], pieces: Pieces | None = None
+) -> tuple[Flow, list[Value]]:
+    """The same, with outputs that may be cut beside it."""
+    pieces = pieces_of({}, parameters.values()) if pieces is None else pieces
     flow = Flow()
     inputs = []
     for node in graph.module.graph.nodes:
         if node.op != "placeholder":
             continue
-        name = graph.parameters.get(node.name)
-        degree: Degree = FREE if name is None else {parameters[name]: Fraction(1)}
-        constant = graph.constant(node)
-        degree = None if constant is not None and _is_zero(constant) else degree
-        inputs.append(_value(node.meta.get("val"), degree))
+        name, constant = graph.parameters.get(node.name), graph.constant(node)
+        zeros = constant is not None and _is_zero(constant)
+        value = value_of(node.meta.get("val"), None if zeros else FREE)
+        if name is not None and value.floating and value.degree is not None:
+            value = pieces.value(parameters[name], value)
+        inputs.append(value)
     results = _Interpreter(graph.module, flow).run(inputs)
-    flow.outputs = [value for value in flat(results) if value.floating]
-    return flow
+    return flow, [value for value in flat(results) if value.floating]
 
 
 class _Interpreter:
@@ -93,7 +108,7 @@ class _Interpreter:
         for part in str(node.target).split("."):
             attribute = getattr(attribute, part)
         if isinstance(attribute, Tensor):
-            return _value(attribute, None if _is_zero(attribute) else FREE)
+            return value_of(attribute, None if _is_zero(attribute) else FREE)
         return attribute
 
     def _filled(self, argument: Any) -> Any:
@@ -113,11 +128,11 @@ class _Interpreter:
         given = dict(zip(argument_names(target), args, strict=False)) | dict(kwargs)
         arguments = numbers_by_default(target) | given
         name = name_of(node)
-        degree = self._degree(name, arguments, node)
+        result = self._result(name, arguments, node)
         written = written_by(node)
-        if written is not None and not isinstance(degree, list):
-            self._write(written, degree, certain=True, cause=f"{name} in place")
-        return _like(node.meta.get("val"), degree)
+        if written is not None and isinstance(result, Value):
+            self._write(written, result, certain=True, cause=f"{name} in place")
+        return result
 
     def _wrapped(self, node: fx.Node, args: Sequence[Any]) -> Any:
         """The graph inside; what it writes into is known by other names outside."""
@@ -132,7 +147,7 @@ class _Interpreter:
         for placeholder, outer in zip(inside, node.args[position + 1 :], strict=False):
             value = inner.values[placeholder]
             if isinstance(outer, fx.Node) and value is not self.values[outer]:
-                self._write(outer, value.degree, certain=False, cause=f"{node.target}")
+                self._write(outer, value, certain=False, cause=f"{node.target}")
         return results
 
     def _python(self, node: fx.Node, args: Sequence[Any]) -> Any:
@@ -142,36 +157,47 @@ class _Interpreter:
             self._unknown(str(node.target), tensors)
         return _like(node.meta.get("val"), FREE)
 
-    def _degree(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Degree | list[Degree]:
-        """The degree of an operator's result, or of each of its results."""
+    def _result(self, name: str, arguments: dict[str, Any], node: fx.Node) -> Any:
+        """What an operator puts out, as a value or a list of them."""
         row = operator_of(name)
         cause = f"{name} in {module_of(node)[0] or 'the model'}"
-        call = Call(name, arguments, self.flow.constraints, cause, epsilon_of(node))
-        degree: Degree | list[Degree]
+        meta = node.meta.get("val")
+        shape = shape_of(meta)
+        call = Call(name, arguments, self.flow.constraints, cause, shape, epsilon_of(node))
+        if row.degree is not same:  # what moves entries may leave some of them out
+            self.flow.read |= {i for v in call.tensors for d in v.degrees for i in d or ()}
         try:
-            degree = _by_rule(row, call)
+            result = followed(row, call, node, lambda piece: _by_rule(row, piece))
+            if result is None:
+                result = _like(meta, _by_rule(row, whole_call(call, row)))
         except NoRuleError:
             self._unknown(name, call.tensors)
-            return FREE
-        if not isinstance(degree, list):
-            self._note_absorbed(row, arguments, degree, node)
-        return degree
+            return _like(meta, FREE)
+        if isinstance(result, Value) and not is_real(meta):
+            return _like(meta, FREE)
+        if isinstance(result, Value):
+            self._note_absorbed(row, arguments, result, node)
+        return result
 
     def _unknown(self, name: str, tensors: list[Value]) -> None:
         """Remember that there is no rule, and demand what is safe."""
         self.flow.unknown[name] = None
         for value in tensors:
-            self.flow.constraints.vanish(value.degree, f"{name}, which has no rule")
+            for degree in value.degrees:
+                self.flow.constraints.vanish(degree, f"{name}, which has no rule")
 
     def _note_absorbed(
-        self, row: Operator, arguments: Mapping[str, Any], degree: Degree, node: fx.Node
+        self, row: Operator, arguments: Mapping[str, Any], result: Value, node: fx.Node
     ) -> None:
         """Remember whose scale ends: in a normalisation, or as a product's factors cancel."""
         if not row.ends_scale:
             return
         given = [arguments["input"]] if "input" in arguments else list(arguments.values())
-        before = {index for value in flat(given) for index in value.degree or ()}
-        for index in before - set(degree or ()):
+        before, after = (
+            {index for value in values for degree in value.degrees for index in degree or ()}
+            for values in (flat(given), [result])
+        )
+        for index in before - after:
             self.flow.absorbed.setdefault(index, []).append(module_of(node))
 
     def _note_memory(self, node: fx.Node) -> None:
@@ -182,7 +208,7 @@ class _Interpreter:
             self.bases[node] = base, certain and is_certain_view(node)
             self.views.setdefault(base, []).append(node)
 
-    def _write(self, written: fx.Node, degree: Degree, *, certain: bool, cause: str) -> None:
+    def _write(self, written: fx.Node, new: Value, *, certain: bool, cause: str) -> None:
         """What is written in place changes what other nodes of the same memory stand for.
 
         Where only a part is written, or perhaps nothing but a copy, old and new must agree.
@@ -191,16 +217,18 @@ class _Interpreter:
         certain = certain and known
         for node in (base, *self.views.get(base, ())):
             sure = certain and self.bases.get(node, (base, True))[1] and covers(written, base)
-            self.values[node] = self._rewritten(self.values[node], degree, sure, cause)
+            self.values[node] = self._rewritten(self.values[node], new, sure, cause)
 
-    def _rewritten(self, old: Any, degree: Degree, sure: bool, cause: str) -> Any:
-        """The value of memory into which something of `degree` was written."""
+    def _rewritten(self, old: Any, new: Value, sure: bool, cause: str) -> Any:
+        """The value of memory into which something was written."""
         if isinstance(old, list):
-            return [self._rewritten(part, degree, sure, cause) for part in old]
+            return [self._rewritten(part, new, sure, cause) for part in old]
         if not isinstance(old, Value) or not old.floating:
             return old
-        both = degree if sure else self.flow.constraints.agree([old.degree, degree], cause)
-        return old._replace(degree=both)
+        if sure and old.shape == new.shape:
+            return old._replace(degree=new.degree, cut=new.cut)
+        both = [*new.degrees, *(() if sure else old.degrees)]
+        return old._replace(degree=self.flow.constraints.agree(both, cause), cut=None)
 
 
 def _by_rule(row: Operator, call: Call) -> Degree | list[Degree]:
@@ -226,20 +254,10 @@ def _is_zero(constant: Tensor) -> bool:
         return False
 
 
-def _value(meta: Any, degree: Degree) -> Any:
-    """The value of what `meta` describes; numbers and sizes stand for themselves."""
-    if isinstance(meta, Tensor):
-        floating = meta.is_floating_point() or meta.is_complex()
-        if 0 in [length for length in meta.shape if type(length) is int]:
-            degree = None  # it has no entry, as caches begin
-        return Value(degree if floating else FREE, floating, meta.ndim)  # indices have no scale
-    return meta
-
-
 def _like(meta: Any, degree: Degree | list[Degree]) -> Any:
     """The result of an operator: one tensor, or several, of the same degree if one is given."""
     if isinstance(meta, list | tuple):
         each = degree if isinstance(degree, list) else [degree] * len(meta)
         return [_like(part, single) for part, single in zip(meta, each, strict=True)]
     assert not isinstance(degree, list)
-    return _value(meta, degree)
+    return value_of(meta, degree)
