@@ -64,7 +64,8 @@ def padded(m, x):
     return m.h(torch.cat([F.normalize(p, dim=-1), F.normalize(q, dim=-1)], -1))
 
 
-NORM = {
+B = {"b": linear()}
+NORM = B | {
     "n": nn.LayerNorm(6, elementwise_affine=False),
     "o": nn.RMSNorm(6, elementwise_affine=False),
 }
