@@ -23,7 +23,7 @@ WIDE: Final = {
     torch.complex64: torch.complex128,
 }
 CHANCES: Final = ("dropout", "drop_prob", "drop_path", "layerdrop", "mask_time_prob",
-                  "mask_feature_prob", "dropout_p", "jitter", "drop_rate", "noise")  # fmt: skip
+                  "mask_feature_prob", "dropout_p", "drop_rate")  # fmt: skip
 ADDED: Final = ("add", "add_", "__add__", "__radd__", "__iadd__", "maximum", "clamp", "clamp_",
                 "clamp_min", "clamp_min_", "clip", "clip_", "fmax", "max")  # fmt: skip
 WIDENED: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}

@@ -51,7 +51,7 @@ MODELS: Final = (
     _encoder("RemBertForMaskedLM", "RemBert", input_embedding_size=8, output_embedding_size=8),
     _encoder("ModernBertForMaskedLM", "ModernBert", cls_token_id=3, sep_token_id=4),
     of(KIND, "CanineModel", "CanineConfig", ids(length=16),
-       **{**TEXT, "num_hash_buckets": 8, "downsampling_rate": 4, "local_transformer_stride": 8}),
+       **{**TEXT, "num_hash_buckets": 32, "downsampling_rate": 4, "local_transformer_stride": 8}),
     of(KIND, "PerceiverForMaskedLM", "PerceiverConfig", ids(length=8),
        vocab_size=WORDS, d_model=8, d_latents=8, num_latents=4, num_blocks=1,
        num_self_attends_per_block=1, num_self_attention_heads=2, num_cross_attention_heads=2,

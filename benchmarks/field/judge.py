@@ -136,7 +136,8 @@ def _false_labels(audit: Audit, truth: Truth) -> Iterator[str]:
     """Labels that the truth denies."""
     for name, decay in audit.parameters.items():
         effect = str(decay.effect)
-        if effect.startswith("regularises") and name in truth.moving | truth.inert:
+        sure = effect.startswith("regularises") and not _is_open(audit, name)
+        if sure and name in truth.moving | truth.inert:
             yield f"{name} 'regularises', and {_fate(name, truth)}."
         if decay.group == "scale-invariant" and name not in truth.one_signed:
             yield f"{name} 'sets the effective learning rate', and {_fate(name, truth)}."
@@ -146,6 +147,15 @@ def _false_labels(audit: Audit, truth: Truth) -> Iterator[str]:
             yield f"{name} 'balances a product', and {_fate(name, truth)}."
         if decay.group == "frozen" and name not in truth.held:
             yield f"{name} is called frozen, and {_fate(name, truth)}."
+
+
+def _expected(name: str, truth: Truth) -> str:
+    """How the label of a parameter begins that is right."""
+    if name in truth.inert:
+        return "does nothing"
+    if name in truth.one_signed:
+        return "sets"
+    return "balances" if name in truth.moving else "regularises"
 
 
 def _fate(name: str, truth: Truth) -> str:
@@ -195,10 +205,8 @@ def _by_pieces(factors: torch.Tensor, shape: torch.Size, axis: int) -> torch.Ten
 
 def _is_open(audit: Audit, *names: str) -> bool:
     """Whether the labels of all these parameters say that they claim nothing."""
-    return all(
-        any(word in f"{audit.parameters[n].effect} {audit.parameters[n].group}" for word in OPEN)
-        for n in names
-    )
+    rows = [audit.parameters[name] for name in names]
+    return all(any(word in f"{p.effect} {p.group} {p.ground}" for word in OPEN) for p in rows)
 
 
 def _claimed(audit: Audit, names: list[str]) -> list[dict[str, Fraction]]:
@@ -251,12 +259,11 @@ def _left_open(audit: Audit, truth: Truth) -> Iterator[str]:
     span = without(said, truth.inert)
     if rank(span, names) < len(truth.span):
         yield f"{len(truth.span) - rank(span, names)} symmetries are left open."
-    for name in sorted(truth.one_signed | truth.inert | truth.moving):
-        if _is_open(audit, name):
-            yield f"{name} is '{audit.parameters[name].effect}', and {_fate(name, truth)}."
     for name in names:
-        if _is_open(audit, name) and name not in truth.moving | truth.inert:
-            yield f"{name} is '{audit.parameters[name].effect}', and {_fate(name, truth)}."
+        effect = audit.parameters[name].effect
+        right = str(effect).startswith(_expected(name, truth)) and effect != "regularises"
+        if _is_open(audit, name) and not right:
+            yield f"{name} is '{effect}', and {_fate(name, truth)}."
 
 
 def _shown(direction: dict[str, Fraction]) -> str:

@@ -1,6 +1,7 @@
 """Models of pictures of transformers, in their default call."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -34,10 +35,10 @@ def _convolutional(
     return of(KIND, model, f"{family}Config", inputs, **{**CLASSES, **settings})
 
 
-def _two_inputs() -> dict[str, torch.Tensor]:
+def _two_inputs(texts: int = 3) -> dict[str, torch.Tensor]:
     """A picture, and the texts to compare it with."""
     return {
-        "input_ids": torch.randint(3, 31, (3, 6)),
+        "input_ids": torch.randint(3, 31, (texts, 6)),
         "pixel_values": torch.randn(2, 3, 16, 16),
     }
 
@@ -85,7 +86,7 @@ MODELS: Final = (
     _convolutional("EfficientNetForImageClassification", "EfficientNet", image_size=32,
                    width_coefficient=0.25, depth_coefficient=0.2, kernel_sizes=[3, 3],
                    in_channels=[32, 16], out_channels=[16, 24], strides=[1, 2],
-                   num_block_repeats=[1, 1], expand_ratios=[1, 6], hidden_dim=24,
+                   num_block_repeats=[1, 1], expand_ratios=[1, 6], hidden_dim=320,
                    depthwise_padding=[]),
     _convolutional("MobileNetV1ForImageClassification", "MobileNetV1", depth_multiplier=0.0625,
                    min_depth=4, image_size=32),
@@ -94,9 +95,6 @@ MODELS: Final = (
     _convolutional("MobileViTForImageClassification", "MobileViT", pictures(32),
                    image_size=32, hidden_sizes=[8, 8, 8], neck_hidden_sizes=[4, 4, 8, 8, 8, 8, 8],
                    num_attention_heads=2),
-    _convolutional("MobileViTV2ForImageClassification", "MobileViTV2", pictures(32),
-                   image_size=32, width_multiplier=0.125, base_attn_unit_dims=[8, 8, 8],
-                   n_attn_blocks=[1, 1, 1]),
     _convolutional("PoolFormerForImageClassification", "PoolFormer", hidden_sizes=[8, 8, 8, 8],
                    depths=[1, 1, 1, 1]),
     _convolutional("PvtForImageClassification", "Pvt", image_size=32, depths=[1, 1, 1, 1],
@@ -109,12 +107,8 @@ MODELS: Final = (
     _convolutional("LevitForImageClassification", "Levit", image_size=64, hidden_sizes=[8, 8, 8],
                    num_attention_heads=[1, 1, 1], depths=[1, 1, 1], key_dim=[4, 4, 4],
                    attention_ratio=[2, 2, 2], mlp_ratio=[2, 2, 2], inputs=pictures(64)),
-    _convolutional("CvtForImageClassification", "Cvt", embed_dim=[8, 8, 8], num_heads=[1, 2, 2],
-                   depth=[1, 1, 1], patch_sizes=[7, 3, 3]),
     _convolutional("SwiftFormerForImageClassification", "SwiftFormer", image_size=32,
                    depths=[1, 1, 1, 1], embed_dims=[8, 8, 8, 8], mlp_ratio=2),
-    _convolutional("VanForImageClassification", "Van", hidden_sizes=[8, 8], depths=[1, 1],
-                   patch_sizes=[7, 3], strides=[4, 2], mlp_ratios=[2, 2]),
     of(KIND, "DetrForObjectDetection", "DetrConfig", pictures(32), use_timm_backbone=False,
        use_pretrained_backbone=False, backbone=None, num_queries=4, d_model=16, encoder_layers=1,
        decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=24,
@@ -125,5 +119,6 @@ MODELS: Final = (
        projection_dim=8),
     of(KIND, "SiglipModel", "SiglipConfig", _two_inputs, text_config=SMALL_TEXT,
        vision_config=VIT),
-    of(KIND, "GitForCausalLM", "GitConfig", _two_inputs, **SMALL_TEXT, vision_config=VIT),
+    of(KIND, "GitForCausalLM", "GitConfig", partial(_two_inputs, 2), **SMALL_TEXT,
+       vision_config=VIT),
 )  # fmt: skip
