@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 
 from field import (
+    attentions,
     branches,
     chance,
     decoders,
@@ -12,6 +13,7 @@ from field import (
     experts,
     frozen,
     joined,
+    layers,
     mixtures,
     networks,
     pairs,
@@ -24,6 +26,7 @@ from field._model import FieldModel
 FAMILIES = (
     decoders, experts, encoders, pairs, vision, sound, chance, epsilons, mixtures, frozen,
     discrete, views, joined, branches, networks,
+    attentions, layers,
 )  # fmt: skip
 MODELS: dict[str, FieldModel] = {m.name: m for family in FAMILIES for m in family.MODELS}
 

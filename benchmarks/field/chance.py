@@ -17,16 +17,18 @@ NUMBERS: Final = "numbers that leave torch"
 class Skipping(nn.Module):
     """Layers that are skipped by chance, as LayerDrop does it."""
 
-    def __init__(self, chance: Callable[[], float], *, normed: bool = False) -> None:
+    def __init__(
+        self, chance: Callable[[], float], share: float = 0.4, *, normed: bool = False
+    ) -> None:
         super().__init__()
-        self.chance = chance
+        self.chance, self.share = chance, share
         self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(3))
         self.norm = nn.LayerNorm(6) if normed else nn.Identity()
         self.head = nn.Linear(6, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            if self.training and self.chance() < 0.4:
+            if self.training and self.chance() < self.share:
                 continue
             x = x + torch.relu(layer(self.norm(x)))
         return self.head(self.norm(x))
@@ -143,6 +145,8 @@ class Threshold(nn.Module):
 MODELS: Final[tuple[FieldModel, ...]] = (
     simple(CHANCE, "skipping, random", lambda: Skipping(random.random), (4, 6)),
     simple(CHANCE, "skipping, numpy", lambda: Skipping(np.random.rand, normed=True), (4, 6)),
+    simple(CHANCE, "skipping most, random", lambda: Skipping(random.random, 0.8), (4, 6)),
+    simple(CHANCE, "skipping most, numpy", lambda: Skipping(np.random.rand, 0.7), (4, 6)),
     simple(CHANCE, "shuffled channels", Shuffled, (4, 5)),
     simple(CHANCE, "masked by numpy", Masked, (3, 5, 6)),
     simple(CHANCE, "augmented by numpy", Augmented, (8, 6)),

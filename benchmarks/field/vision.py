@@ -7,7 +7,7 @@ from typing import Any, Final
 import torch
 
 from field._families import configured, of, pictures
-from field._model import FieldModel
+from field._model import Built, FieldModel
 
 KIND: Final = "model of pictures"
 VIT: Final[dict[str, Any]] = {
@@ -43,6 +43,14 @@ def _two_inputs(texts: int = 3) -> dict[str, torch.Tensor]:
     }
 
 
+def _masked() -> Built:
+    """A masked autoencoder, whose table of positions is frozen and zero before it is loaded."""
+    model, args, kwargs = _transformer("ViTMAEModel", "ViTMAE").build()
+    with torch.no_grad():
+        model.embeddings.position_embeddings.normal_()
+    return model, args, kwargs
+
+
 SMALL_TEXT: Final[dict[str, Any]] = {
     "vocab_size": 31,
     "hidden_size": 16,
@@ -59,9 +67,9 @@ MODELS: Final = (
     _transformer("Data2VecVisionModel", "Data2VecVision"),
     _transformer("Dinov2ForImageClassification", "Dinov2"),
     _transformer("Dinov2WithRegistersModel", "Dinov2WithRegisters"),
-    _transformer("DINOv3ViTModel", "DINOv3ViT"),
+    _transformer("DINOv3ViTModel", "DINOv3ViT", num_register_tokens=2),
     _transformer("YolosForObjectDetection", "Yolos", image_size=[16, 16], num_detection_tokens=3),
-    _transformer("ViTMAEModel", "ViTMAE"),
+    FieldModel("ViTMAEModel", KIND, _masked),
     _transformer("ViTMSNModel", "ViTMSN"),
     _transformer("IJepaModel", "IJepa"),
     _transformer("DPTModel", "DPT", is_hybrid=False),
