@@ -15,6 +15,7 @@ from etaeff.symmetry._discovery import comparison, notes_on_parts
 from etaeff.symmetry._effects import DecayEffect, decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
 from etaeff.symmetry._forecasts import Optimiser, checked_optimizer, forecasts, not_trained
+from etaeff.symmetry._gains import with_gains
 from etaeff.symmetry._input import (
     checked_arguments,
     checked_model,
@@ -156,6 +157,7 @@ def _audit(
         notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))
     notes += notes_on_parts(evidence.drawn, evidence.tensors, symmetries)
     effects = _effects(evidence, flow, symmetries, blocks)
+    effects = with_gains(effects, evidence.graph, evidence.aliases)
     unused = not_trained(optimizer, tensors, effects)
     notes += [NoteKind.NOT_TRAINED.note(unused)] if unused else []
     return Audit(
