@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from etaeff.errors import UsageError
-from etaeff.geometry import Block
 from etaeff.records.audits import NoteKind
 from etaeff.symmetry._blocks import scale_invariant_blocks
-from etaeff.symmetry._discovery import comparison, notes_on_parts
-from etaeff.symmetry._effects import DecayEffect, decay_effects
+from etaeff.symmetry._effects import decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
 from etaeff.symmetry._forecasts import Optimiser, checked_optimizer, forecasts, not_trained
 from etaeff.symmetry._gains import with_gains
@@ -25,10 +23,9 @@ from etaeff.symmetry._input import (
 )
 from etaeff.symmetry._outputs import Choice, check_choice, counted_outputs
 from etaeff.symmetry._progress import Progress, stage, told
-from etaeff.symmetry._proof._propagate import Flow
+from etaeff.symmetry._remarks import remarks
 from etaeff.symmetry._report import Audit
 from etaeff.symmetry._symmetries import symmetries_of
-from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._tracing._restore import unchanged
 from etaeff.symmetry._tracing._torch import leaves
 from etaeff.symmetry._words import described
@@ -45,7 +42,7 @@ def audit(
     loss: Callable[[Any], Tensor] | None = None,
     optimizer: Optimiser | None = None,
     measure: bool | None = None,
-    discover: bool = False,
+    discover: bool | None = None,
     training: bool | None = None,
     seed: int = 0,
     progress: Progress = None,
@@ -72,8 +69,9 @@ def audit(
             weight decay come to for the scale-invariant parameters of each param group.
         measure: Run it, in float64 on the CPU. By default, unless a parameter is on the meta
             device.
-        discover: Find the null space from samples alone too, with as many backward passes as
-            there are parameters, and say in the notes whether the proof missed any.
+        discover: Search for what the proof may miss: take as many samples as there are parameters
+            in doubt, and try what they allow. By default where that costs less than the rest of
+            the audit, or little; what is not searched is "not known" where no symmetry is found.
         training: Put all its modules in training mode, or with `False` in eval mode, in which
             Batch Normalization uses running statistics, so that nothing before it is
             scale-invariant. By default each module keeps the mode that it has.
@@ -123,7 +121,7 @@ def _audit(
     loss: Callable[[Any], Tensor] | None,
     optimizer: Optimiser | None,
     measure: bool | None,
-    discover: bool,
+    discover: bool | None,
     training: bool | None,
     seed: int,
 ) -> Audit:
@@ -141,32 +139,29 @@ def _audit(
         mode, notes = mode_of(model)
         evidence = gathered(evidence, model, args, kwargs, checks=checks, seed=seed, notes=notes)
         stage("proving symmetries on the graph")
-        symmetries, rank, flow = symmetries_of(evidence, notes)
-        if evidence.drawn and discover:
-            stage("looking for symmetries in the samples alone")
-            notes.append(comparison(evidence, symmetries, rank))
-        if evidence.graph is not None and not flow.outputs:
+        findings = symmetries_of(evidence, discover, notes)
+        if evidence.graph is not None and not findings.flow.outputs:
             raise UsageError(
                 f"{type(model).__name__} returns no real or complex tensor on "
                 f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
                 "needs outputs, such as logits or a loss."
             )
         stage("cutting blocks")
-        blocks = scale_invariant_blocks(symmetries, evidence, notes)
+        blocks = scale_invariant_blocks(findings.symmetries, evidence, findings.heed.blind)
+        effects = decay_effects(evidence, findings, blocks)
+        notes += remarks(evidence, findings, blocks, effects, discover)
     if outputs is None and loss is None and len(counted.names) > 1:
         notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))
-    notes += notes_on_parts(evidence.drawn, evidence.tensors, symmetries)
-    effects = _effects(evidence, flow, symmetries, blocks)
     effects = with_gains(effects, evidence.graph, evidence.aliases)
     unused = not_trained(optimizer, tensors, effects)
     notes += [NoteKind.NOT_TRAINED.note(unused)] if unused else []
     return Audit(
         type(model).__name__,
-        tuple(symmetries),
+        findings.symmetries,
         blocks,
         effects,
         tuple(notes),
-        rank,
+        findings.rank,
         evidence.tracer,
         mode,
         ref(model),
@@ -176,7 +171,7 @@ def _audit(
     )
 
 
-def _checks(tensors: Mapping[str, Tensor], measure: bool | None, discover: bool) -> int:
+def _checks(tensors: Mapping[str, Tensor], measure: bool | None, discover: bool | None) -> int:
     """How many backward passes were asked for; 0 for a proof alone.
 
     Raises:
@@ -193,14 +188,4 @@ def _checks(tensors: Mapping[str, Tensor], measure: bool | None, discover: bool)
         raise UsageError(
             "`discover` finds symmetries by measuring. Leave it out for a proof alone."
         )
-    return (len(tensors) + _CHECKS if discover else _CHECKS) if measure else 0
-
-
-def _effects(
-    evidence: Evidence, flow: Flow, symmetries: Sequence[Symmetry], blocks: Sequence[Block]
-) -> dict[str, DecayEffect]:
-    """What decay does to each parameter, by name."""
-    tensors = evidence.tensors
-    ends = {name: flow.absorbed.get(i, []) for i, name in enumerate(tensors)}
-    complete = evidence.graph is not None and not flow.unknown
-    return decay_effects(tensors, symmetries, blocks, ends, evidence.held, complete=complete)
+    return _CHECKS if measure else 0

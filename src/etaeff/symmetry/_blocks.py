@@ -1,74 +1,89 @@
-"""Scale-invariant blocks, cut as finely as they are invariant, and tried by scaling all at once."""
+"""Scale-invariant blocks, cut as finely as they are invariant; pieces are tried by scaling."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch
+from torch import Tensor
 
 from etaeff.geometry import Block
-from etaeff.records.audits import Note, NoteKind, SymmetryKind
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO
 from etaeff.symmetry._measurement._granularity import finest_block
 from etaeff.symmetry._measurement._replacing import scaled_by
 from etaeff.symmetry._symmetry import Symmetry
 
-_SCALINGS: Final = (SymmetryKind.SCALE_INVARIANT, SymmetryKind.RESCALING)
 _POWERS: Final = (-2, 3)  # of two, for the pieces of a block
+_DRAW: Final = 1  # of weights and inputs other than those of the symmetries' own trial
 
 
 def scale_invariant_blocks(
-    symmetries: Sequence[Symmetry], evidence: Evidence, notes: list[Note]
+    symmetries: Sequence[Symmetry], evidence: Evidence, blind: frozenset[str]
 ) -> tuple[Block, ...]:
     """A block for each scale-invariant symmetry of one power; no tensor is in two.
+
+    Where two share a tensor, single tensors come first, and then what has the most entries.
 
     Args:
         symmetries: All symmetries.
         evidence: What is known. Without samples, blocks are whole tensors.
-        notes: A sentence is added if the outputs move where they should not.
+        blind: Parameters that have no gradient, and an effect.
     """
-    blocks: list[Block] = []
-    taken: set[str] = set()
-    for symmetry in symmetries:
-        names = tuple(symmetry.exponents)
-        one_power = len(set(symmetry.exponents.values())) == 1
-        if not symmetry.is_scale_invariant or not one_power or taken & set(names):
-            continue
-        taken |= set(names)
-        blocks.append(finest_block(evidence.drawn, names) if evidence.drawn else Block(names))
-    return tuple(_tried(blocks, symmetries, evidence, notes) if evidence.drawn else blocks)
-
-
-def _tried(
-    blocks: list[Block], symmetries: Sequence[Symmetry], evidence: Evidence, notes: list[Note]
-) -> list[Block]:
-    """The blocks whose pieces can be scaled by different powers of two; the others whole."""
-    mixture = _mixture(symmetries)
-    every = dict(mixture)
-    for block in blocks:
-        for name, powers in _powers(block, evidence).items():
-            every[name] = every.get(name, 0) + powers
-    if evidence.moved(scaled_by(every)) <= ZERO:
-        return blocks
-    moved = evidence.moved(scaled_by(mixture))
-    if moved > ZERO:
-        notes.append(NoteKind.MOVED.note(change=moved))
-    return [
-        block if evidence.moved(scaled_by(_powers(block, evidence))) <= ZERO else Block(block.names)
-        for block in blocks
+    chosen = [Block(names) for names in _chosen(symmetries, evidence.tensors)]
+    if not evidence.drawn:
+        return tuple(chosen)
+    blocks = [
+        _finest_by_scaling(block, evidence)
+        if blind.intersection(block.names)
+        else finest_block(evidence.drawn, block.names)
+        for block in chosen
     ]
+    every = {name: powers for b in blocks for name, powers in _powers(b, evidence).items()}
+    if evidence.moved(scaled_by(every), _DRAW) <= ZERO:
+        return tuple(blocks)
+    return tuple(block if _pieces_hold(block, evidence) else Block(block.names) for block in blocks)
 
 
-def _mixture(symmetries: Sequence[Symmetry]) -> dict[str, Any]:
-    """Exponents along all symmetries at once, with signs that take turns."""
-    total: dict[str, Any] = {}
-    for i, symmetry in enumerate(s for s in symmetries if s.kind in _SCALINGS):
-        for name, value in symmetry.exponents.items():
-            total[name] = total.get(name, 0) + (-1) ** i * int(value)
-    return total
+def _chosen(
+    symmetries: Sequence[Symmetry], tensors: Mapping[str, Tensor]
+) -> Sequence[tuple[str, ...]]:
+    """The tensors of each block."""
+
+    def order(symmetry: Symmetry) -> tuple[bool, int]:
+        entries = sum(tensors[name].numel() for name in symmetry.exponents)
+        return len(symmetry.exponents) > 1, -entries
+
+    taken: set[str] = set()
+    chosen = []
+    for symmetry in sorted(symmetries, key=order):
+        one_power = len(set(symmetry.exponents.values())) == 1
+        free = not taken & symmetry.exponents.keys()
+        if symmetry.is_scale_invariant and one_power and free:
+            taken |= symmetry.exponents.keys()
+            chosen.append(symmetry)
+    return [tuple(symmetry.exponents) for symmetry in symmetries if symmetry in chosen]
 
 
-def _powers(block: Block, evidence: Evidence) -> Mapping[str, torch.Tensor]:
+def _pieces_hold(block: Block, evidence: Evidence) -> bool:
+    """Whether outputs stay when each piece is scaled by another power."""
+    return evidence.moved(scaled_by(_powers(block, evidence)), _DRAW) <= ZERO
+
+
+def _finest_by_scaling(block: Block, evidence: Evidence) -> Block:
+    """The block in the slices of the axis that has the most of them, where no gradient tells."""
+    shapes = [evidence.tensors[name].shape for name in block.names]
+    cuts = [
+        Block(block.names, axis=axis, count=lengths.pop())
+        for axis in range(min(map(len, shapes)))
+        if len(lengths := {shape[axis] for shape in shapes}) == 1
+    ]
+    for cut in sorted(cuts, key=lambda cut: -cut.count):
+        if cut.count > 1 and _pieces_hold(cut, evidence):
+            return cut
+    return block
+
+
+def _powers(block: Block, evidence: Evidence) -> Mapping[str, Tensor]:
     """An exponent for each piece, in shapes that are broadcast to the tensors."""
     if block.count == 1:
         return {}

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from etaeff.errors import UsageError
 from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._replacing import change
-from etaeff.symmetry._measurement._samples import Sample, samples
+from etaeff.symmetry._measurement._replacing import Replacement, Trials
+from etaeff.symmetry._measurement._samples import Sample, quick_samples, samples
 from etaeff.symmetry._traces import traced
 from etaeff.symmetry._tracing._export import check_that_it_runs
 from etaeff.symmetry._tracing._graph import Graph
@@ -29,6 +29,7 @@ class Evidence:
         graph: The traced model; `None` if it cannot be traced.
         run: The model with every ε taken away; `None` if nothing was measured.
         drawn: Samples with every ε taken away; none if nothing was measured.
+        trials: Runs of it with other weights; `None` if nothing was measured.
         own_epsilon: Samples with the model's own ε.
         tracer: What made the graph; see `Audit`.
     """
@@ -40,13 +41,28 @@ class Evidence:
     graph: Graph | None = None
     run: Run | None = None
     drawn: Sequence[Sample] = ()
+    trials: Trials | None = None
     own_epsilon: Sequence[Sample] = ()
     tracer: str = "none"
 
-    def moved(self, other: Callable[[str, Tensor], Tensor]) -> float:
-        """How far outputs move when weights are replaced; see `change`."""
+    def moved(self, other: Replacement, draw: int = 0) -> float:
+        """How far outputs move when weights are replaced; see `Trials`."""
+        assert self.trials is not None
+        return self.trials.moved(other, draw)
+
+    def more(self, seed: int, losses: int, powers: Mapping[str, float]) -> list[Sample]:
+        """Further samples of one forward pass, without slices; see `quick_samples`."""
         assert self.run is not None
-        return change(self.run, self.tensors, self.aliases, self.inputs, other)
+        return quick_samples(
+            self.run,
+            self.tensors,
+            self.aliases,
+            self.inputs,
+            losses=losses,
+            seed=seed,
+            powers=powers,
+            held=self.held.keys(),
+        )
 
 
 def gathered(
@@ -94,6 +110,10 @@ def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed:
     """The evidence with samples, those with the model's own ε where a graph has it."""
     given = evidence.tensors, evidence.aliases, evidence.inputs
     ideal = run(False)
-    drawn = samples(ideal, *given, count=checks, seed=seed)
-    own = samples(run(True), *given, count=1, seed=seed) if evidence.graph is not None else []
-    return replace(evidence, run=ideal, drawn=drawn, own_epsilon=own)
+    held = evidence.held.keys()
+    drawn = samples(ideal, *given, count=checks, seed=seed, held=held)
+    own: list[Sample] = []
+    if evidence.graph is not None:
+        own = samples(run(True), *given, count=1, seed=seed, held=held)
+    trials = Trials(ideal, *given, held)
+    return replace(evidence, run=ideal, drawn=drawn, trials=trials, own_epsilon=own)

@@ -6,19 +6,45 @@ from fractions import Fraction
 from typing import Final
 
 from etaeff.records.audits import Note, NoteKind, SymmetryKind
+from etaeff.symmetry._discovery import Bound, upper_bound
 from etaeff.symmetry._evidence import Evidence
-from etaeff.symmetry._measurement._defects import ZERO, defect, inert
-from etaeff.symmetry._measurement._replacing import redrawn, scaled_by
-from etaeff.symmetry._measurement._samples import samples
-from etaeff.symmetry._proof._basis import Span, homogeneous, readable
+from etaeff.symmetry._heed import Heed, heed
+from etaeff.symmetry._measurement._cost import sample_cost, trace_cost
+from etaeff.symmetry._measurement._defects import ZERO, defect
+from etaeff.symmetry._measurement._samples import Sample
+from etaeff.symmetry._proof._basis import Span, homogeneous, readable, with_one_signed
 from etaeff.symmetry._proof._nullspace import Vector, null_space
 from etaeff.symmetry._proof._propagate import Flow, propagate
 from etaeff.symmetry._proof._shift import forgotten_biases
+from etaeff.symmetry._scaling import denied, holds, together
 from etaeff.symmetry._symmetry import Symmetry
 
-_FAR_POWER: Final = 10  # powers of two
-_EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
-_MORE: Final = 6  # samples, where two may not have met a parameter
+_PATIENCE: Final = 5.0  # seconds of samples that are always worth it
+_CONFIRMING: Final = 3  # forward passes that show that there is no more to come
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is said of the symmetries.
+
+    Attributes:
+        symmetries: A basis that people can read, inert directions and homogeneous ones included.
+        rank: Of the basis, without homogeneous ones.
+        flow: Degrees, and what they demand.
+        one_signed: For each parameter that is scale-invariant, alone or with others, a direction
+            of one sign, as exponents by name.
+        certain: Of these parameters, those for which the direction is proved.
+        heed: Parameters that have no gradient.
+        bound: What samples allow beyond the symmetries.
+    """
+
+    symmetries: tuple[Symmetry, ...]
+    rank: int
+    flow: Flow
+    one_signed: Mapping[str, Mapping[str, Fraction]]
+    certain: frozenset[str]
+    heed: Heed
+    bound: Bound
 
 
 @dataclass(frozen=True)
@@ -29,18 +55,21 @@ class _Proof:
         flow: Degrees, and what they demand.
         vectors: A basis of the exponents that satisfy it.
         without_effect: Parameters that it shows to have none.
+        numbers: Parameters of one entry whose scale it shows to have no effect.
     """
 
     flow: Flow
     vectors: list[Vector]
     without_effect: set[str]
+    numbers: set[str]
 
 
-def symmetries_of(evidence: Evidence, notes: list[Note]) -> tuple[list[Symmetry], int, Flow]:
-    """The symmetries, their rank, and what was demanded along the graph.
+def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) -> Findings:
+    """The symmetries, and what samples say beyond them.
 
     Args:
         evidence: What is known.
+        discover: Whether to look for what the proof missed; `None` where that is worth it.
         notes: They are added to it.
     """
     names = list(evidence.tensors)
@@ -48,30 +77,43 @@ def symmetries_of(evidence: Evidence, notes: list[Note]) -> tuple[list[Symmetry]
     proof = _proof_of(evidence, index)
     if proof.flow.unknown:
         notes.append(NoteKind.NO_RULE.note(proof.flow.unknown))
-    inert_names = (
-        _without_effect(evidence, proof.without_effect, notes)
-        if evidence.drawn
-        else proof.without_effect
-    )
+    found = Heed(frozenset(proof.without_effect), frozenset(), frozenset())
+    if evidence.drawn:
+        found = heed(evidence, proof.without_effect, proof.numbers)
+    gone = {index[name] for name in found.inert}
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
-    basis = readable(proof.vectors, {index[name] for name in inert_names}, light)
-    units = ({index[name]: Fraction(1)} for name in proof.without_effect & inert_names)
+    proved = readable(proof.vectors, gone, light)
+    bound = Bound(asked=False)
+    if evidence.drawn:
+        proved = _undenied(proved, evidence, notes)
+        bound = _bound_of(evidence, proved, found, discover)
+    units = ({index[name]: Fraction(1)} for name in proof.without_effect & found.inert)
     certain = Span([*proof.vectors, *units])
-    symmetries = _scalings(evidence, basis, certain, inert_names, notes)
+    basis = [*proved, *bound.measured]
+    basis, rays = with_one_signed(readable(basis, gone, light) if bound.measured else basis)
+    symmetries = [_symmetry(vector, vector in certain, evidence, found.more) for vector in basis]
     symmetries += [
         Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in proof.without_effect)
         for name in names
-        if name in inert_names
+        if name in found.inert
     ]
     rank = len(symmetries)
-    symmetries += _homogeneous(proof.flow, basis, names, inert_names)
-    return sorted(symmetries, key=_order), rank, proof.flow
+    symmetries += _homogeneous(proof.flow, basis, names, found.inert)
+    return Findings(
+        tuple(sorted(symmetries, key=_order)),
+        rank,
+        proof.flow,
+        {names[i]: {names[j]: v for j, v in ray.items()} for i, ray in rays.items()},
+        frozenset(names[i] for i, ray in rays.items() if ray in certain),
+        found,
+        bound,
+    )
 
 
 def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     """Degrees, the null space of their constraints, and biases that are forgotten."""
     if evidence.graph is None:
-        return _Proof(Flow(), [], set())
+        return _Proof(Flow(), [], set(), set())
     aliases = evidence.aliases
     flow = propagate(evidence.graph, {alias: index[name] for alias, name in aliases.items()})
     for name, reason in evidence.held.items():
@@ -81,42 +123,65 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     forgotten = forgotten_biases(evidence.graph)
     read = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
     shown = {aliases[name] for name in forgotten} - read - evidence.held.keys()  # all names
-    if evidence.drawn:
-        # One number whose scale does not matter has no effect but by its sign.
-        numbers = {
-            name
-            for name in index
-            if name not in evidence.held and evidence.tensors[name].numel() == 1
-        }
-        shown |= {name for name in numbers if {index[name]: Fraction(1)} in Span(vectors)}
-    return _Proof(flow, vectors, shown)
+    span = Span(vectors)
+    numbers = {name for name in index if evidence.tensors[name].numel() == 1}
+    numbers = {name for name in numbers if {index[name]: Fraction(1)} in span}
+    return _Proof(flow, vectors, shown | (numbers if evidence.drawn else set()), numbers)
 
 
-def _scalings(
-    evidence: Evidence, basis: list[Vector], certain: Span, inert_names: set[str], notes: list[Note]
-) -> list[Symmetry]:
-    """The symmetries of parameters that have an effect, without those that are denied.
+def _undenied(vectors: list[Vector], evidence: Evidence, notes: list[Note]) -> list[Vector]:
+    """Symmetries without those that the measurement denies.
 
-    Args:
-        evidence: What is known.
-        basis: What is proved, in a form that people can read.
-        certain: What is proved.
-        inert_names: Parameters without effect.
-        notes: They are added to it.
+    Rounding alone may break Euler's relation where what cancels is large; so those that seem to
+    break it, or all if outputs move when they are scaled together, are tried by scaling each.
     """
-    vectors = _with_single(basis, evidence, inert_names, notes) if evidence.drawn else basis
-    symmetries = []
+    names = list(evidence.tensors)
+    moved = together(evidence, vectors) > ZERO
+    kept = []
     for vector in vectors:
-        symmetry = _symmetry(vector, vector in certain, evidence)
-        if symmetry.defect is None or symmetry.defect <= ZERO:
-            symmetries.append(symmetry)
+        exponents = {names[i]: float(v) for i, v in vector.items()}
+        doubtful = moved or defect(evidence.drawn, exponents) > ZERO
+        if doubtful and denied(evidence, vector):
+            notes.append(NoteKind.DENIED.note(exponents))
         else:
-            notes.append(NoteKind.DENIED.note(symmetry.exponents))
-    return symmetries
+            kept.append(vector)
+    return kept
+
+
+def _bound_of(evidence: Evidence, known: list[Vector], found: Heed, discover: bool | None) -> Bound:
+    """What samples say beyond the known symmetries, where it is worth to ask, and single tensors.
+
+    Those are asked for in any case: that one is invariant by itself shows in two samples.
+    """
+    index = {name: i for i, name in enumerate(evidence.tensors)}
+    drawn = [*evidence.drawn, *found.more]
+    hidden = found.inert | found.unreached | found.blind | evidence.held.keys()
+    names = [name for name in evidence.tensors if name not in hidden]
+    singles: list[Vector] = []
+    for name in evidence.tensors:
+        single: Vector = {index[name]: Fraction(1)}
+        candidate = name in found.blind or (name in names and defect(drawn, {name: 1.0}) <= ZERO)
+        if candidate and single not in Span([*known, *singles]) and holds(evidence, single):
+            singles.append(single)
+    known = [*known, *singles]
+    needed = len(names) - len(known)
+    if discover is False or (discover is None and not _is_worth_it(evidence, needed, len(drawn))):
+        return Bound(False, tuple(singles))
+    bound = upper_bound(evidence, names, known, drawn)
+    return Bound(True, (*singles, *bound.measured), bound.open | found.blind, bound.dimension)
+
+
+def _is_worth_it(evidence: Evidence, needed: int, drawn: int) -> bool:
+    """Whether the samples that are needed cost less than the rest of the audit, or little."""
+    if evidence.graph is None:
+        return True
+    each = sample_cost(evidence.graph)
+    rest = trace_cost(evidence.graph) + each * (drawn + 1)
+    return each * (max(needed - drawn, 0) + _CONFIRMING) <= max(rest, _PATIENCE)
 
 
 def _homogeneous(
-    flow: Flow, basis: Sequence[Vector], names: Sequence[str], inert_names: set[str]
+    flow: Flow, basis: Sequence[Vector], names: Sequence[str], inert_names: frozenset[str]
 ) -> list[Symmetry]:
     """The symmetry along which all outputs scale alike, if there is one."""
     outputs = [value.degree for value in flow.outputs if value.degree is not None]
@@ -128,32 +193,7 @@ def _homogeneous(
     return [Symmetry(SymmetryKind.HOMOGENEOUS, exponents, degree=degree)] if exponents else []
 
 
-def _without_effect(evidence: Evidence, shown: set[str], notes: list[Note]) -> set[str]:
-    """Parameters that have no gradient, and that no output heeds when they are drawn anew.
-
-    Where the graph does not show it, chance may have hidden them: an expert that nothing was routed
-    to, say. So for those there are more samples.
-    """
-    still = inert(evidence.drawn) - evidence.held.keys()
-    if still - shown:
-        assert evidence.run is not None
-        more = samples(
-            evidence.run, evidence.tensors, evidence.aliases, evidence.inputs, count=_MORE, seed=1
-        )
-        still = inert([*evidence.drawn, *more]) - evidence.held.keys()
-    effective: set[str] = set()
-    if still and evidence.moved(redrawn(still)) > _EFFECT:
-        effective = {name for name in still if evidence.moved(redrawn({name})) > _EFFECT}
-    if effective:
-        notes.append(NoteKind.WITHOUT_GRADIENT.note(sorted(effective)))
-    doubtful = sorted(still - effective - shown)
-    if doubtful:
-        count = len(evidence.drawn) + _MORE
-        notes.append(NoteKind.INERT_UNPROVED.note(doubtful, samples=count))
-    return still - effective
-
-
-def _symmetry(vector: Vector, proved: bool, evidence: Evidence) -> Symmetry:
+def _symmetry(vector: Vector, proved: bool, evidence: Evidence, more: Sequence[Sample]) -> Symmetry:
     """The symmetry of an exponent vector, with its defects."""
     names = list(evidence.tensors)
     exponents = {names[i]: v for i, v in vector.items()}
@@ -162,35 +202,9 @@ def _symmetry(vector: Vector, proved: bool, evidence: Evidence) -> Symmetry:
     if not evidence.drawn:
         return Symmetry(kind, exponents, proved=proved)
     numbers = {name: float(value) for name, value in exponents.items()}
-    measured = defect(evidence.drawn, numbers)
+    measured = defect([*evidence.drawn, *more], numbers)
     own = defect(evidence.own_epsilon, numbers) if evidence.own_epsilon else None
     return Symmetry(kind, exponents, proved=proved, defect=measured, own_defect=own)
-
-
-def _with_single(
-    vectors: list[Vector], evidence: Evidence, inert_names: set[str], notes: list[Note]
-) -> list[Vector]:
-    """Add tensors that the samples show invariant by themselves, where the proof does not."""
-    missed = []
-    known = Span(vectors)
-    for i, name in enumerate(evidence.tensors):
-        single: Vector = {i: Fraction(1)}
-        if (
-            name in inert_names
-            or name in evidence.held
-            or single in known
-            or defect(evidence.drawn, {name: 1.0}) > ZERO
-        ):
-            continue
-        # A bounded nonlinearity can look unbounded near the weights that were drawn.
-        if evidence.moved(scaled_by({name: _FAR_POWER})) > ZERO:
-            continue
-        missed.append(name)
-        vectors = readable([*vectors, single], ())
-        known = Span(vectors)
-    if missed:
-        notes.append(NoteKind.INVARIANT_UNPROVED.note(missed))
-    return vectors
 
 
 def _order(symmetry: Symmetry) -> tuple[int, int]:

@@ -51,28 +51,44 @@ class NoteKind(Enum):
         "{names}: no gradient in any sample, and yet the outputs depend on it, where a "
         "nonlinearity is flat or a value is rounded."
     )
-    INERT_UNPROVED = (
-        "Measured, and not proved: {names} without effect on these inputs, in {samples} samples. "
-        "What the inputs never reach looks the same."
+    NOT_REACHED = (
+        "Not reached: {names}. No gradient came to it, and no output changed with it, in any "
+        "sample. Audit with inputs that reach it; until then nothing is said of it."
     )
+    INERT_UNPROVED = "Measured, and not proved: {names} without effect, in {samples} samples."
     INVARIANT_UNPROVED = "Measured, and not proved: {names} scale-invariant."
-    MOVED = "Scaled by powers of two along all symmetries, the outputs moved by {change:.1e}."
+    UNPROVED = (
+        "Measured, and not proved: outputs do not change when {names} are scaled, each by a power "
+        "of its own."
+    )
     PARTS = (
-        "Measured: of {names}, {parts} are scale-invariant by themselves, and the others are not. "
-        "Split the tensor to treat them apart."
+        "Measured: of {names}, {parts} are scale-invariant by themselves. Split the tensor to "
+        "treat them apart."
+    )
+    WITHOUT_BLOCK = (
+        "{names}: scale-invariant only together with tensors of which one is in another block, or "
+        "at other powers, and so in no block."
+    )
+    NOT_KNOWN = (
+        "Not known: what decay does to {names}. No scaling of it was found, and it was not shown "
+        "that there is none."
     )
     # What samples alone say.
+    NOT_SEARCHED = (
+        "Symmetries that the proof may miss were not searched for, which would have taken longer "
+        "than all else. `discover=True` does."
+    )
     NONE_MISSED = (
         "The samples alone have a null space of dimension {dimension}, and these symmetries "
         "{rank}: the proof missed none."
     )
-    NONE_KNOWN_MISSED = (
+    MORE_ALLOWED = (
         "The samples alone have a null space of dimension {dimension}, and these symmetries "
-        "{rank}. But the outputs change along the others: a nonlinearity is flat or straight near "
-        "these weights, or a number leaves the graph. None is known to be missed."
+        "{rank}. Scaled along the others, the outputs change, or those are no fractions: none is "
+        "known to be missed."
     )
     MISSED = (
-        "The samples alone have a null space of dimension {dimension}, and these symmetries "
+        "The samples alone have a null space of dimension {dimension}, and what is proved "
         "{rank}: the proof missed {missed}."
     )
     # Read from a file that says no kind.

@@ -9,8 +9,8 @@ from torch import Tensor
 from etaeff.symmetry._measurement._samples import Sample
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
-_FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
-_EULER_FLOOR: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
+FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
+EULER_FLOOR: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
 
 
 def inert(drawn: Sequence[Sample]) -> set[str]:
@@ -18,7 +18,7 @@ def inert(drawn: Sequence[Sample]) -> set[str]:
     names = set(drawn[0].sums)
     for sample in drawn:
         sizes = {name: sample.size(name) for name in sample.sums}
-        rounding = ZERO * max([_FLOOR * sample.scale, *sizes.values()])
+        rounding = ZERO * max([FLOOR * sample.scale, *sizes.values()])
         names = {name for name in names if sizes[name] <= rounding}
     return names
 
@@ -29,7 +29,7 @@ def defect(drawn: Sequence[Sample], exponents: Mapping[str, float]) -> float:
     for sample in drawn:
         total = sum(s * sample.inner(n) for n, s in exponents.items())
         size = sum(abs(s) * sample.size(n) for n, s in exponents.items())
-        size = max(size, _FLOOR * sample.scale)
+        size = max(size, FLOOR * sample.scale)
         worst = max(worst, abs(total) / size if size > 0 else 0.0)
     return worst
 
@@ -44,7 +44,7 @@ def cut_defects(drawn: Sequence[Sample], names: Sequence[str], axis: int, count:
             inner, weight_sq, gradient_sq = sample.sums[name][axis].reshape(3, count, -1).sum(2)
             total += inner
             size += (weight_sq * gradient_sq).sqrt()
-        size = size.clamp_min(_FLOOR * sample.scale / count)
+        size = size.clamp_min(FLOOR * sample.scale / count)
         worst = torch.maximum(worst, torch.where(size > 0, total.abs() / size, 0.0))
     return worst
 
@@ -54,10 +54,10 @@ def measured_null_space(drawn: Sequence[Sample]) -> Tensor:
     names = list(drawn[0].sums)
     rows = []
     for sample in drawn:
-        total = max(sum(sample.size(n) for n in names), _FLOOR * sample.scale, 1e-300)
+        total = max(sum(sample.size(n) for n in names), FLOOR * sample.scale, 1e-300)
         rows.append([sample.inner(n) / total for n in names])
     matrix = torch.tensor(rows, dtype=torch.float64)
     _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
-    rank = int((values > ZERO * values[0].clamp_min(_EULER_FLOOR)).sum()) if len(values) else 0
+    rank = int((values > ZERO * values[0].clamp_min(EULER_FLOOR)).sum()) if len(values) else 0
     basis: Tensor = directions[rank:]
     return basis

@@ -49,6 +49,14 @@ def invariant_parts(drawn: Sequence[Sample], name: str) -> tuple[int, int, list[
     return None
 
 
+def part_powers(shape: Sequence[int], axis: int, count: int, pieces: Sequence[int]) -> torch.Tensor:
+    """One for the entries of some of `count` equal pieces along an axis, and zero for others."""
+    ones = torch.zeros(count, dtype=torch.int64)
+    ones[list(pieces)] = 1
+    along = ones.repeat_interleave(shape[axis] // count)
+    return along.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+
+
 def _divisors(length: int) -> list[int]:
     """All divisors, the largest first."""
     small = [d for d in range(1, int(length**0.5) + 1) if length % d == 0]

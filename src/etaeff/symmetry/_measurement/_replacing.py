@@ -1,49 +1,89 @@
 """How far outputs move when weights are replaced by others."""
 
 import math
-from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
 
 from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._samples import ordinary
+from etaeff.symmetry._measurement._samples import ordinary, varied
 from etaeff.symmetry._measurement._weights import Lazy, Weights
+
+# Another weight, of its name and the weight.
+Replacement: TypeAlias = Callable[[str, Tensor], Tensor]
 
 _REDRAW_NOISE: Final = 4.0
 
 
-def change(
-    run: Run,
-    parameters: Mapping[str, Tensor],
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
-    other: Callable[[str, Tensor], Tensor],
-) -> float:
-    """Largest relative change of an output when shaken weights are replaced by others.
+class Trials:
+    """Runs in which weights are replaced by others, beside runs in which they are not.
 
     Args:
         run: The model.
         parameters: By canonical name.
         aliases: Canonical name of every name.
         inputs: The flat inputs.
-        other: The other weight, of name and weight; it may write into that.
+        held: Names of parameters that are never replaced.
     """
-    weights = Weights(parameters, torch.Generator().manual_seed(0))
 
-    def as_it_is(name: str) -> Lazy:
-        return Lazy(lambda: weights.value(name))
+    def __init__(
+        self,
+        run: Run,
+        parameters: Mapping[str, Tensor],
+        aliases: Mapping[str, str],
+        inputs: Sequence[Any],
+        held: Collection[str],
+    ) -> None:
+        """Nothing was run yet."""
+        self._run = run
+        self._parameters = parameters
+        self._aliases = aliases
+        self._inputs = inputs
+        self._held = held
+        self._usual: dict[int, tuple[Sequence[Any], list[Tensor]]] = {}
 
-    def replaced(name: str) -> Lazy:
-        return Lazy(lambda: other(name, weights.value(name)))
+    def moved(self, other: Replacement, draw: int = 0) -> float:
+        """Largest relative change of an output when shaken weights are replaced by others.
 
-    outputs = []
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for make in (as_it_is, replaced):
-            torch.manual_seed(0)  # the same chance in both, such as stochastic depth
-            outputs.append(run({n: make(first) for n, first in aliases.items()}, list(inputs)))
-    return max((_change(old, new) for old, new in zip(*outputs, strict=True)), default=0.0)
+        Args:
+            other: The other weight, of name and weight; it may write into that.
+            draw: Of weights, chance and inputs; those of draw 0 are the model's own inputs.
+        """
+        generator = torch.Generator().manual_seed(draw)
+        weights = Weights(self._parameters, generator, held=self._held)
+        if draw not in self._usual:
+            self._usual[draw] = self._as_usual(weights, draw)
+        inputs, usual = self._usual[draw]
+        found = self._outputs(weights, inputs, draw, other)
+        return max((_change(old, new) for old, new in zip(usual, found, strict=True)), default=0.0)
+
+    def _as_usual(self, weights: Weights, draw: int) -> tuple[Sequence[Any], list[Tensor]]:
+        """Inputs of a draw, and the outputs on them."""
+        if draw:
+            generator = torch.Generator().manual_seed(draw)
+            try:
+                inputs = varied(self._inputs, generator, signs=draw % 2 == 0)
+                return inputs, self._outputs(weights, inputs, draw)
+            except (IndexError, RuntimeError, ValueError):
+                pass  # it cannot take them
+        return self._inputs, self._outputs(weights, self._inputs, draw)
+
+    def _outputs(
+        self, weights: Weights, inputs: Sequence[Any], draw: int, other: Replacement | None = None
+    ) -> list[Tensor]:
+        """What the model puts out, with the same chance each time, such as stochastic depth."""
+
+        def made(name: str) -> Tensor:
+            value = weights.value(name)
+            return value if other is None or name in self._held else other(name, value)
+
+        lazy = {alias: Lazy(partial(made, name)) for alias, name in self._aliases.items()}
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw)
+            return self._run(lazy, list(inputs))
 
 
 def _change(old: Tensor, new: Tensor) -> float:
@@ -59,8 +99,8 @@ def _change(old: Tensor, new: Tensor) -> float:
     return float("inf") if math.isnan(moved) else moved / (size or 1.0)
 
 
-def scaled_by(exponents: Mapping[str, float | Tensor]) -> Callable[[str, Tensor], Tensor]:
-    """For `change`: weights times 2 to their exponents, which is exact if those are whole.
+def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
+    """For `Trials`: weights times 2 to their exponents, which is exact if those are whole.
 
     An exponent is a number, or a tensor that is broadcast to its weight.
     """
@@ -75,15 +115,17 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Callable[[str, Tensor]
     return other
 
 
-def redrawn(names: Container[str]) -> Callable[[str, Tensor], Tensor]:
-    """For `change`: other weights of the same signs under some names."""
+def redrawn(names: Container[str], *, signs: bool = True, seed: int = 1) -> Replacement:
+    """For `Trials`: other weights under some names, of any size, and of the same signs or any."""
 
     def other(name: str, weight: Tensor) -> Tensor:
         if name not in names:
             return weight
         noise = torch.randn(
-            weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
-        )
+            weight.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        ).to(weight.device)
+        if not signs:
+            weight.mul_(noise.roll(1).sign() if weight.numel() > 1 else -1.0)
         return weight.mul_(noise.mul_(_REDRAW_NOISE).exp_())
 
     return other

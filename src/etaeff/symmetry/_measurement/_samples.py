@@ -5,7 +5,7 @@ any weights. So weights are shaken first: a bias that starts at zero would have 
 nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -46,6 +46,11 @@ class Sample:
         _, weight_sq, gradient_sq = self.sums[name][0].sum(1).tolist()
         return float((weight_sq * gradient_sq) ** 0.5)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether no gradient is NaN or infinite."""
+        return all(bool(sums[0].isfinite().all()) for sums in self.sums.values())
+
     def gradient(self, name: str) -> float:
         """‖∇‖."""
         return float(self.sums[name][0][2].sum().sqrt())
@@ -59,6 +64,7 @@ def samples(
     *,
     count: int,
     seed: int,
+    held: Collection[str] = (),
 ) -> list[Sample]:
     """Backward passes of random losses at shaken weights on varied inputs.
 
@@ -69,12 +75,17 @@ def samples(
         inputs: The flat inputs that it was traced with.
         count: How many.
         seed: Of the shakes, losses and inputs.
+        held: Names of parameters that are taken as they are.
+
+    Raises:
+        ValueError: If the outputs cannot be differentiated, or are not finite.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn: list[Sample] = []
     first: list[Tensor] = []
     moving: list[Tensor] = []
     for i in range(count):
+<<<<<<< HEAD
         stage(f"measuring sample {i + 1} of {count}")
         weights = Weights(parameters, generator)
         lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
@@ -82,31 +93,108 @@ def samples(
             outputs = _run_somehow(run, lazy, inputs, generator)
         outputs = [output for output in outputs if output.requires_grad and output.numel()]
         if parameters and not outputs:
+=======
+        weights = Weights(parameters, generator, held=held)
+        outputs = _outputs(run, weights, aliases, inputs, generator)
+        if parameters.keys() - set(held) and not outputs:
+>>>>>>> f107950 (The sandwich: proof below, samples above; verdicts say what they stand on)
             raise ValueError("no output can be differentiated by a parameter")
         values = [output.detach() for output in outputs]
-        losses = [
-            (torch.randn(output.shape, generator=generator, dtype=torch.float64) * output).sum()
-            for output in outputs
-        ]
-        if losses:
-            torch.stack(losses).sum().backward()
+        _backward(outputs, generator)
         if i == 1:
             moving = _moving(first, values)
             drawn[0] = replace(drawn[0], scale=_scale(first, moving))
         drawn.append(Sample(_scale(values, moving), weights.sums()))
-        if not all(bool(sums[0].isfinite().all()) for sums in drawn[-1].sums.values()):
+        if not drawn[-1].is_finite:
             raise ValueError("outputs or gradients are NaN or infinite")
         first = first or values
-        del weights, lazy, outputs, losses  # before the next ones are made
+        del weights, outputs  # before the next ones are made
     return drawn
 
 
+def quick_samples(
+    run: Run,
+    parameters: Mapping[str, Tensor],
+    aliases: Mapping[str, str],
+    inputs: Sequence[Any],
+    *,
+    losses: int,
+    seed: int,
+    powers: Mapping[str, float],
+    held: Collection[str] = (),
+) -> list[Sample]:
+    """Several random losses of one forward pass, of which no slices are kept.
+
+    Weights are multiplied by powers of two, and inputs have any sign, so that what is flat or
+    straight near the model's own weights, or rarely reached, is seen elsewhere.
+
+    Args:
+        run: The model.
+        parameters: By canonical name.
+        aliases: Canonical name of every name, tied ones too.
+        inputs: The flat inputs that it was traced with.
+        losses: How many.
+        seed: Of the shakes, losses and inputs.
+        powers: Of two, by canonical name.
+        held: Names of parameters that are taken as they are.
+
+    Returns:
+        The samples that are finite.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    weights = Weights(parameters, generator, detailed=False, held=held, powers=powers)
+    outputs = _outputs(run, weights, aliases, inputs, generator, signs=seed % 2 == 0)
+    scale = _scale([output.detach() for output in outputs], [])
+    drawn = []
+    for i in range(losses if outputs else 0):
+        weights.forget_gradients()
+        _backward(outputs, generator, last=i == losses - 1)
+        drawn.append(Sample(scale, weights.sums()))
+    return [sample for sample in drawn if sample.is_finite]
+
+
+def _outputs(
+    run: Run,
+    weights: Weights,
+    aliases: Mapping[str, str],
+    inputs: Sequence[Any],
+    generator: torch.Generator,
+    *,
+    signs: bool = True,
+) -> list[Tensor]:
+    """What a weight can move, on varied inputs."""
+    lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
+    with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
+        outputs = _run_somehow(run, lazy, inputs, generator, signs=signs)
+    return [output for output in outputs if output.requires_grad and output.numel()]
+
+
+def _backward(outputs: Sequence[Tensor], generator: torch.Generator, *, last: bool = True) -> None:
+    """The backward pass of a random functional."""
+    losses = [
+        (_noise(output.shape, generator).to(output.device) * output).sum().cpu()
+        for output in outputs
+    ]
+    if losses:
+        torch.stack(losses).sum().backward(retain_graph=not last)
+
+
+def _noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Normal numbers, the same ones for each device."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
 def _run_somehow(
-    run: Run, weights: Mapping[str, Lazy], inputs: Sequence[Any], generator: torch.Generator
+    run: Run,
+    weights: Mapping[str, Lazy],
+    inputs: Sequence[Any],
+    generator: torch.Generator,
+    *,
+    signs: bool,
 ) -> list[Tensor]:
     """On varied inputs, or where the model cannot take those, on its own."""
     try:
-        return run(weights, varied(inputs, generator))
+        return run(weights, varied(inputs, generator, signs=signs))
     except (IndexError, RuntimeError, ValueError):
         return run(weights, list(inputs))
 
@@ -139,8 +227,10 @@ def ordinary(values: Tensor) -> Tensor:
     return values.isfinite() & (sizes <= _OUTLIER * max(quartile, 1.0))
 
 
-def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
+def varied(inputs: Sequence[Any], generator: torch.Generator, *, signs: bool = True) -> list[Any]:
     """Other inputs of the same kind: of the same signs, and the same whole numbers shuffled.
+
+    With `signs=False` the signs are drawn too, where there are negative numbers among them.
 
     Zeros stay, and so do infinities and what is zero or one everywhere: they may be a mask.
     """
@@ -151,6 +241,8 @@ def varied(inputs: Sequence[Any], generator: torch.Generator) -> list[Any]:
             wide = double(value).cpu()
             mask = bool(wide.any()) and bool(((wide == 0) | (wide == 1)).all())
             shaken = wide * (_INPUT_NOISE * noise).exp() if bool(wide.any()) else noise
+            if not signs and bool((wide < 0).any()):
+                shaken *= _noise(value.shape, generator).sign()
             others.append(wide if mask else shaken)
         elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
             order = torch.randperm(value.numel(), generator=generator)

@@ -9,6 +9,7 @@ when its gradient is there. Of both only sums are kept.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from mmap import mmap
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -66,6 +67,7 @@ class Weights:
         detailed: Keep the sums of each slice along each axis. Without it there is one slice, the
             whole tensor.
         held: Names of those that keep their values, of any type, and have no gradient.
+        powers: Of two, by which those named are multiplied, noise included.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class Weights:
         *,
         detailed: bool = True,
         held: Collection[str] = (),
+        powers: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Draw the noise."""
         self._own = {name: p.detach() for name, p in parameters.items()}
         self._held = frozenset(held)
+        self._factors = {name: 2.0**power for name, power in powers.items()}
         free = {name: p for name, p in self._own.items() if name not in self._held}
         # Twice, so that a whole tile lies in one piece from any start.
         noise = torch.randn(_TILE, generator=generator, dtype=torch.float64).repeat(2)
@@ -123,7 +127,7 @@ class Weights:
         size, whole = self._noise[name], len(piece) - len(piece) % _TILE
         piece[:whole].view(-1, _TILE).add_(noise, alpha=size)
         piece[whole:].add_(noise[: len(piece) - whole], alpha=size)
-        return piece
+        return piece.mul_(self._factors[name]) if name in self._factors else piece
 
     def _tile(self, device: torch.device) -> Tensor:
         """The noise, the same numbers on each device."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
+from etaeff.symmetry._proof._cone import one_signed
 from etaeff.symmetry._proof._nullspace import Vector, integers, null_space, shortened, sparsest
 
 
@@ -19,6 +20,28 @@ def readable(
     gone = set(inert)
     kept = [{i: v for i, v in vector.items() if i not in gone} for vector in vectors]
     return sparsest(independent([vector for vector in kept if vector]), light)
+
+
+def with_one_signed(basis: Sequence[Vector]) -> tuple[list[Vector], dict[int, Vector]]:
+    """A basis that shows what is scale-invariant, and the direction for each that is.
+
+    Shortening may trade a direction of one sign for shorter ones of mixed signs. Where none is
+    left that shows a parameter to be scale-invariant, one takes the place of the longest mixed one.
+    """
+    vectors = list(basis)
+    cone = one_signed(vectors)
+    while cone.beyond:
+        ray = min(cone.beyond, key=len)
+        mixed = [v for v in vectors if len({x > 0 for x in v.values()}) > 1]
+        for vector in sorted(mixed, key=len, reverse=True):
+            others = [v for v in vectors if v is not vector]
+            if ray not in Span(others):
+                vectors = [*others, ray]
+                break
+        else:
+            break
+        cone = one_signed(vectors)
+    return vectors, cone.through
 
 
 def independent(vectors: Sequence[Vector]) -> list[Vector]:

@@ -13,23 +13,36 @@ left goes to the simplex method in fractions.
 
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from etaeff.symmetry._proof._nullspace import Vector, integers
 
 _Row: TypeAlias = dict[int, Fraction]
 
 
-def one_signed(vectors: Sequence[Vector]) -> dict[int, Vector]:
-    """A direction of one sign for each parameter that lies in one, in whole numbers ≥ 0.
+class Cone(NamedTuple):
+    """The directions of one sign.
+
+    Attributes:
+        through: For each parameter that lies in one, such a direction, in whole numbers ≥ 0.
+        beyond: Those that are no vector of the given ones, nor one of these in which a second
+            trades some parameters for others.
+    """
+
+    through: dict[int, Vector]
+    beyond: list[Vector]
+
+
+def one_signed(vectors: Sequence[Vector]) -> Cone:
+    """The directions of one sign in the span of some vectors.
 
     Args:
-        vectors: They span the symmetries, and need not be independent.
+        vectors: They span the symmetries.
 
     Examples:
         >>> one = Fraction(1)
         >>> found = one_signed([{0: one, 1: -one}, {1: one, 2: one}, {3: one, 4: -one}])
-        >>> {i: {j: int(v) for j, v in ray.items()} for i, ray in found.items()}
+        >>> {i: {j: int(v) for j, v in ray.items()} for i, ray in found.through.items()}
         {0: {0: 1, 2: 1}, 1: {1: 1, 2: 1}, 2: {1: 1, 2: 1}}
     """
     basis = _echelon(vectors)
@@ -37,13 +50,19 @@ def one_signed(vectors: Sequence[Vector]) -> dict[int, Vector]:
     allowed = _allowed(basis, rows)
     kept = {f: vector for f, vector in basis.items() if f in allowed}
     found: dict[int, Vector] = {}
+    beyond = []
     for ray in vectors:
         if len({v > 0 for v in ray.values()}) == 1:
             _note(found, integers({j: abs(v) for j, v in ray.items()}))
     for target in sorted({j for vector in kept.values() for j in vector}):
-        if target not in found:
-            _note(found, _traded(target, found, vectors) or _ray_through(target, kept))
-    return dict(sorted(found.items()))
+        if target in found:
+            continue
+        ray = _traded(target, found, vectors)
+        if not ray:
+            ray = _ray_through(target, kept)
+            beyond += [ray] if ray else []
+        _note(found, ray)
+    return Cone(dict(sorted(found.items())), beyond)
 
 
 def _note(found: dict[int, Vector], ray: Vector) -> None:

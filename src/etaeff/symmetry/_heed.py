@@ -1,0 +1,89 @@
+"""Which parameters the outputs heed, where no gradient tells."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from etaeff.symmetry._evidence import Evidence
+from etaeff.symmetry._measurement._defects import inert
+from etaeff.symmetry._measurement._replacing import redrawn
+from etaeff.symmetry._measurement._samples import Sample
+
+_EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
+_MORE: Final = 6  # forward passes, where two may not have met a parameter
+_SPREAD: Final = {0: 0.0, 1: 0.0, 2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights
+# Draws, and whether other weights have the same signs as the model's.
+_REDRAWS: Final = ((0, True), (1, False), (2, False), (3, True))
+
+
+@dataclass(frozen=True)
+class Heed:
+    """Parameters without a gradient.
+
+    Attributes:
+        inert: No output heeds them, whatever they are.
+        unreached: No gradient reached them, not even one that cancels, and no output heeded them:
+            an expert that nothing was routed to, say.
+        blind: Outputs heed them, and have no gradient: those of a sign, an argmax or a rounding.
+        more: The samples that were drawn to find out.
+    """
+
+    inert: frozenset[str]
+    unreached: frozenset[str]
+    blind: frozenset[str]
+    more: Sequence[Sample] = ()
+
+
+def heed(evidence: Evidence, shown: set[str], numbers: set[str]) -> Heed:
+    """What the outputs heed of parameters that have no gradient.
+
+    Where the graph does not show that they have no effect, chance may have hidden them. So for
+    those there are more samples, at other weights and on other inputs.
+
+    Args:
+        evidence: What is known.
+        shown: Parameters that the graph shows to have no effect.
+        numbers: Those of one entry whose scale has no effect: no matter what their sign does.
+    """
+    still = inert(evidence.drawn)
+    more: list[Sample] = []
+    while still - shown - numbers and len(more) < _MORE:
+        powers = dict.fromkeys(evidence.tensors, _SPREAD[len(more)])
+        found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
+        more += found or [evidence.drawn[0]]  # it was not finite there
+        still = inert([*evidence.drawn, *more])
+    certain = numbers & still
+    blind = _effective(evidence, sorted(still - certain))
+    blind |= {n for n in certain if _moves(evidence, {n}, draw=0, signs=True)}
+    drawn = [*evidence.drawn, *more]
+    untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
+    unreached = untouched - blind - shown - numbers
+    return Heed(
+        frozenset(still - blind - unreached), frozenset(unreached), frozenset(blind), tuple(more)
+    )
+
+
+def _effective(evidence: Evidence, names: Sequence[str]) -> set[str]:
+    """Those that move an output in some draw when they are drawn anew."""
+    found: set[str] = set()
+    for draw, signs in _REDRAWS:
+        rest = [name for name in names if name not in found]
+        moves = partial(_moves, evidence, draw=draw, signs=signs)
+        found |= _halved(rest, moves)
+    return found
+
+
+def _halved(names: Sequence[str], moves: Callable[[Sequence[str]], bool]) -> set[str]:
+    """The names that move outputs by themselves, found by asking for many at once."""
+    if not names or not moves(names):
+        return set()
+    if len(names) == 1:
+        return set(names)
+    middle = len(names) // 2
+    return _halved(names[:middle], moves) | _halved(names[middle:], moves)
+
+
+def _moves(evidence: Evidence, names: Collection[str], *, draw: int, signs: bool) -> bool:
+    """Whether an output moves when some weights are drawn anew."""
+    return evidence.moved(redrawn(names, signs=signs), draw) > _EFFECT

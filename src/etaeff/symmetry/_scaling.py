@@ -1,0 +1,59 @@
+"""Whether outputs stay when weights are scaled: by powers of two, which is exact."""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Final
+
+from etaeff.symmetry._evidence import Evidence
+from etaeff.symmetry._measurement._defects import ZERO
+from etaeff.symmetry._measurement._replacing import scaled_by
+from etaeff.symmetry._proof._nullspace import Vector, integers
+
+_FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
+# Draws, and powers: even ones, so that a root is exact too.
+_LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
+_REDRAWS: Final = ((0, 4), (1, -4), (2, 4))
+
+
+def holds(evidence: Evidence, vector: Vector) -> bool:
+    """Whether outputs stay along some exponents: up and down, near and far, in several draws.
+
+    Args:
+        evidence: What is known.
+        vector: Exponents by the number of the parameter.
+    """
+    exponents = _named(evidence, vector)
+    return all(_moved(evidence, exponents, draw, power) <= ZERO for draw, power in _LADDER)
+
+
+def denied(evidence: Evidence, vector: Vector) -> bool:
+    """Whether outputs move along exponents that the graph shows to be a symmetry.
+
+    A true one may be off by rounding, where what it cancels is large; a power of two is exact. So
+    it takes most of several redraws to deny it.
+    """
+    exponents = _named(evidence, vector)
+    moved = [_moved(evidence, exponents, draw, power) > ZERO for draw, power in _REDRAWS]
+    return sum(moved) > 1
+
+
+def together(evidence: Evidence, vectors: Sequence[Vector]) -> float:
+    """How far outputs move when weights are scaled along all of some symmetries at once."""
+    total: dict[str, Fraction] = {}
+    for i, vector in enumerate(vectors):
+        for name, value in _named(evidence, vector).items():
+            total[name] = total.get(name, Fraction(0)) + (2 if i % 2 else -2) * value
+    return evidence.moved(scaled_by({name: float(v) for name, v in total.items()}))
+
+
+def _named(evidence: Evidence, vector: Vector) -> dict[str, Fraction]:
+    """Exponents by name, in whole numbers."""
+    names = list(evidence.tensors)
+    return {names[i]: value for i, value in integers(vector).items()}
+
+
+def _moved(evidence: Evidence, exponents: Mapping[str, Fraction], draw: int, power: int) -> float:
+    """How far outputs move in a draw, scaled by a power, or less where exponents are large."""
+    largest = max(abs(value) for value in exponents.values())
+    step = int(min(abs(power), max(_FARTHEST // largest, 1))) * (1 if power > 0 else -1)
+    return evidence.moved(scaled_by({n: float(step * v) for n, v in exponents.items()}), draw)
