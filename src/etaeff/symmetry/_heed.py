@@ -13,6 +13,8 @@ from etaeff.symmetry._measurement._samples import Sample
 _EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
 _MORE: Final = 6  # forward passes, where two may not have met a parameter
 _SPREAD: Final = {0: 0.0, 1: 0.0, 2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights
+_DENIAL: Final = 1e-3  # of the outputs
+_NEAR: Final = 0.5  # deviation of the logarithm of sizes
 # Draws, and whether other weights have the same signs as the model's.
 _REDRAWS: Final = ((0, True), (1, False), (2, False), (3, True))
 
@@ -53,15 +55,28 @@ def heed(evidence: Evidence, shown: set[str], numbers: set[str]) -> Heed:
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
         still = inert([*evidence.drawn, *more])
-    certain = numbers & still
+    certain = shown - _denied(evidence, shown)
+    certain |= {n for n in numbers & still if not _moves(evidence, {n}, draw=0, signs=True)}
     blind = _effective(evidence, sorted(still - certain))
-    blind |= {n for n in certain if _moves(evidence, {n}, draw=0, signs=True)}
     drawn = [*evidence.drawn, *more]
     untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
-    unreached = untouched - blind - shown - numbers
-    return Heed(
-        frozenset(still - blind - unreached), frozenset(unreached), frozenset(blind), tuple(more)
-    )
+    unreached = untouched - blind - certain
+    inert_names = certain | (still - blind - unreached)
+    return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
+
+
+def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
+    """Parameters that change outputs, where the graph shows that they have no effect.
+
+    They may be far larger than what is left when they are forgotten, so that rounding alone moves
+    outputs a little; to deny a proof takes more, and a second draw.
+    """
+
+    def moves(names: Collection[str], draw: int = 0) -> bool:
+        return evidence.moved(redrawn(names, spread=_NEAR), draw) > _DENIAL
+
+    suspects = _halved(sorted(shown), moves)
+    return {name for name in suspects if moves([name], 1)}
 
 
 def _effective(evidence: Evidence, names: Sequence[str]) -> set[str]:

@@ -115,17 +115,19 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
     return other
 
 
-def redrawn(names: Container[str], *, signs: bool = True, seed: int = 1) -> Replacement:
+def redrawn(
+    names: Container[str], *, signs: bool = True, spread: float = _REDRAW_NOISE
+) -> Replacement:
     """For `Trials`: other weights under some names, of any size, and of the same signs or any."""
 
     def other(name: str, weight: Tensor) -> Tensor:
         if name not in names:
             return weight
         noise = torch.randn(
-            weight.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+            weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
         ).to(weight.device)
         if not signs:
             weight.mul_(noise.roll(1).sign() if weight.numel() > 1 else -1.0)
-        return weight.mul_(noise.mul_(_REDRAW_NOISE).exp_())
+        return weight.mul_(noise.mul_(spread).exp_())
 
     return other
