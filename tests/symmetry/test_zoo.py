@@ -2,8 +2,10 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import linprog
 
 from etaeff.symmetry import audit
 from etaeff.symmetry._proof._basis import Span
@@ -33,6 +35,27 @@ def vectors(case, names):
     ]
 
 
+def not_reached(case, found):
+    """What the labels call inert, where no gradient ever comes to it and the graph is silent."""
+    names = {name for name, p in found.parameters.items() if p.group == "not reached"}
+    assert names <= {n for p in case.unproved.split() for n in zoo.matching(p, found.parameters)}
+    return names
+
+
+def scale_invariant(case, names):
+    """The parameters that a combination of the labelled symmetries moves, and none down."""
+    rows = [[float(row.get(name, 0)) for name in names] for row in case.basis(names)]
+    rows = np.array(rows[: len(case.symmetries)]).reshape(-1, len(names))
+    found = set()
+    for i, name in enumerate(names):
+        if rows[:, i].any():
+            most = linprog(
+                -rows[:, i], A_ub=-rows.T, b_ub=np.zeros(len(names)), bounds=[(-1, 1)] * len(rows)
+            )
+            found |= {name} if most.fun < -1e-7 else set()
+    return found
+
+
 def test_symmetries_span_what_was_derived_by_hand(audited):
     case, found = audited
     names = list(found.parameters)
@@ -43,16 +66,17 @@ def test_symmetries_span_what_was_derived_by_hand(audited):
         for s in found.symmetries
         if s.kind != "homogeneous"
     ]
-    assert found.rank == case.rank == len(own)
+    unreached = [{index[name]: Fraction(1)} for name in not_reached(case, found)]
+    assert found.rank == case.rank - len(unreached) == len(own)
     assert all(vector in Span(truth) for vector in own)
-    assert all(vector in Span(own) for vector in truth)
+    assert all(vector in Span([*own, *unreached]) for vector in truth)
 
 
 def test_inert_parameters_are_those_derived_by_hand(audited):
     case, found = audited
     inert = {next(iter(s.exponents)): s.proved for s in found.symmetries if s.kind == "inert"}
     expected = [n for p in case.inert.split() for n in zoo.matching(p, found.parameters)]
-    assert sorted(inert) == sorted(expected)
+    assert sorted(inert) == sorted(set(expected) - not_reached(case, found))
     unproved = [n for p in case.unproved.split() for n in zoo.matching(p, found.parameters)]
     assert {n for n, proved in inert.items() if not proved} <= set(unproved)
 
@@ -78,14 +102,22 @@ def test_decay_does_what_was_derived_by_hand(audited):
                 assert found.parameters[name].effect == effect, name
 
 
-def test_the_measurement_denies_nothing(audited, request):
+def test_what_lies_in_a_direction_of_one_sign_is_called_scale_invariant(audited):
+    case, found = audited
+    named = {name for name, p in found.parameters.items() if p.group == "scale-invariant"}
+    assert named == scale_invariant(case, list(found.parameters))
+
+
+def test_of_small_models_all_is_known(audited):
+    _, found = audited
+    if len(found.parameters) < 30:
+        assert not any(p.group == "not known" for p in found.parameters.values()), found.notes
+
+
+def test_the_measurement_denies_nothing(audited):
     _, found = audited
     assert all(s.defect is None or s.defect < 1e-9 for s in found.symmetries)
-    for word in ("denies", "moved", "could not be measured"):
+    for word in ("denies", "could not be measured"):
         assert not any(word in note for note in found.notes), found.notes
     compared = [note for note in found.notes if "samples alone" in note]
-    if any(bounded in request.node.name for bounded in ("relu6", "mobilenet")):
-        # Near the weights that are drawn ReLU6 is ReLU, and has its symmetries.
-        assert all("missed none" in note or "change along" in note for note in compared), compared
-    else:
-        assert all("missed none" in note for note in compared), compared
+    assert all("missed none" in note for note in compared), compared

@@ -11,7 +11,6 @@ from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._heed import Heed, heed
 from etaeff.symmetry._measurement._cost import sample_cost, trace_cost
 from etaeff.symmetry._measurement._defects import ZERO, defect
-from etaeff.symmetry._measurement._samples import Sample
 from etaeff.symmetry._proof._basis import Span, homogeneous, readable, with_one_signed
 from etaeff.symmetry._proof._nullspace import Vector, null_space
 from etaeff.symmetry._proof._propagate import Flow, propagate
@@ -91,7 +90,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
     certain = Span([*proof.vectors, *units])
     basis = [*proved, *bound.measured]
     basis, rays = with_one_signed(readable(basis, gone, light) if bound.measured else basis)
-    symmetries = [_symmetry(vector, vector in certain, evidence, found.more) for vector in basis]
+    symmetries = [_symmetry(vector, vector in certain, evidence) for vector in basis]
     symmetries += [
         Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in proof.without_effect)
         for name in names
@@ -193,7 +192,7 @@ def _homogeneous(
     return [Symmetry(SymmetryKind.HOMOGENEOUS, exponents, degree=degree)] if exponents else []
 
 
-def _symmetry(vector: Vector, proved: bool, evidence: Evidence, more: Sequence[Sample]) -> Symmetry:
+def _symmetry(vector: Vector, proved: bool, evidence: Evidence) -> Symmetry:
     """The symmetry of an exponent vector, with its defects."""
     names = list(evidence.tensors)
     exponents = {names[i]: v for i, v in vector.items()}
@@ -202,7 +201,7 @@ def _symmetry(vector: Vector, proved: bool, evidence: Evidence, more: Sequence[S
     if not evidence.drawn:
         return Symmetry(kind, exponents, proved=proved)
     numbers = {name: float(value) for name, value in exponents.items()}
-    measured = defect([*evidence.drawn, *more], numbers)
+    measured = defect(evidence.drawn, numbers)
     own = defect(evidence.own_epsilon, numbers) if evidence.own_epsilon else None
     return Symmetry(kind, exponents, proved=proved, defect=measured, own_defect=own)
 

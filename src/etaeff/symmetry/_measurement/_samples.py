@@ -139,17 +139,16 @@ def quick_samples(
         held: Names of parameters that are taken as they are.
 
     Returns:
-        The samples that are finite.
+        The samples that are finite. Their scale is zero: outputs here may be of any size.
     """
     generator = torch.Generator().manual_seed(seed)
     weights = Weights(parameters, generator, detailed=False, held=held, powers=powers)
     outputs = _outputs(run, weights, aliases, inputs, generator, signs=seed % 2 == 0)
-    scale = _scale([output.detach() for output in outputs], [])
     drawn = []
     for i in range(losses if outputs else 0):
         weights.forget_gradients()
         _backward(outputs, generator, last=i == losses - 1)
-        drawn.append(Sample(scale, weights.sums()))
+        drawn.append(Sample(0.0, weights.sums()))
     return [sample for sample in drawn if sample.is_finite]
 
 

@@ -31,9 +31,9 @@ class Case:
         blocks: What is scale-invariant, cut as finely as it is.
         homogeneous: A direction along which the outputs scale, and the power; directions that
             differ by a symmetry are the same. `None` if there is no such direction.
-        lr: Parameters whose decay sets the effective learning rate.
-        balances: Parameters whose decay balances a product. Those that are in neither, and are
-            in a symmetry, can be called one or the other, by the basis that is chosen.
+        lr: Parameters whose decay sets the effective learning rate: a symmetry of one sign moves
+            them.
+        balances: Parameters whose decay balances a product, and does no more.
         unproved: Inert parameters that only a measurement finds: the graph does not show it.
     """
 

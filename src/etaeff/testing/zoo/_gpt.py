@@ -104,8 +104,8 @@ CASES: Final = (
         inert=KEY_BIASES,
         blocks=(STREAM_BLOCK,),
         homogeneous=HEAD,
-        lr=STREAM,
-        balances="blocks.*.ln1.* blocks.*.q.* blocks.*.k.weight blocks.*.v.* blocks.*.ln2.* "
+        lr=f"{STREAM} blocks.*.v.*",
+        balances="blocks.*.ln1.* blocks.*.q.* blocks.*.k.weight blocks.*.ln2.* "
         "blocks.*.fc.weight ln_f.* head.weight",
     ),
     Case(

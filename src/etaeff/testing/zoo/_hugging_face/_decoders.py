@@ -110,9 +110,8 @@ CASES: Final = (
         symmetries=(" ".join(STREAM), *FIRST_NORM, *SCORES, *VALUES, *FEED_FORWARD, LAST_NORM),
         blocks=(Block(STREAM),),
         homogeneous=HEAD,
-        lr=" ".join(STREAM),
-        balances="*norm.weight *.q_proj.weight *.k_proj.weight *.v_proj.weight "
-        "*.gate_proj.weight *.up_proj.weight m.lm_head.weight",
+        lr="*.v_proj.weight *.up_proj.weight " + " ".join(STREAM),
+        balances="*norm.weight *.q_proj.weight *.k_proj.weight *.gate_proj.weight m.lm_head.weight",
     ),
     Case(
         name="Qwen3ForCausalLM",
@@ -144,8 +143,9 @@ CASES: Final = (
             Block(STREAM),
         ),
         homogeneous=HEAD,
-        lr="*.q_proj.weight *.k_proj.weight " + " ".join(STREAM),
-        balances="*norm.weight *.v_proj.weight *.gate_proj.weight *.up_proj.weight "
+        lr="*.input_layernorm.weight *.q_proj.weight *.k_proj.weight *.v_proj.weight "
+        "*.up_proj.weight " + " ".join(STREAM),
+        balances="*.post_attention_layernorm.weight m.model.norm.weight *.gate_proj.weight "
         "m.lm_head.weight",
     ),
     Case(
@@ -187,8 +187,8 @@ CASES: Final = (
             ),
         ),
         homogeneous=HEAD,
-        lr="m.model.embed_tokens.weight *.o_proj.weight *.down_proj",
-        balances="*norm.weight *.q_proj.weight *.k_proj.weight *.v_proj.weight *.gate.weight "
+        lr="m.model.embed_tokens.weight *.v_proj.weight *.o_proj.weight *.down_proj",
+        balances="*norm.weight *.q_proj.weight *.k_proj.weight *.gate.weight "
         "*.gate_up_proj m.lm_head.weight",
     ),
     Case(

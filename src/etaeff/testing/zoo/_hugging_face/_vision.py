@@ -78,9 +78,8 @@ CASES: Final = (
         inert=" ".join(each(f"{VIT}.attention.k_proj.bias")),
         blocks=(Block(VIT_STREAM),),
         homogeneous=CLASSIFIER,
-        lr="m.vit.embeddings.* *.o_proj.* *.fc2.*",
-        balances="*.layernorm* *.q_proj.* *.k_proj.weight *.v_proj.* *.fc1.weight "
-        "m.classifier.weight",
+        lr="m.vit.embeddings.* *.v_proj.* *.o_proj.* *.fc2.*",
+        balances="*.layernorm* *.q_proj.* *.k_proj.weight *.fc1.weight m.classifier.weight",
     ),
     Case(
         name="SwinForImageClassification",
@@ -115,8 +114,7 @@ CASES: Final = (
             Block(SWIN_SECOND),
         ),
         homogeneous=CLASSIFIER,
-        lr="m.swin.embeddings.* *.o_proj.* *.fc2.*",
-        balances="*.layernorm* *.q_proj.* *.k_proj.weight *.v_proj.* *.fc1.weight "
-        "m.classifier.weight *.downsample.norm.*",
+        lr="m.swin.embeddings.* *.v_proj.* *.o_proj.* *.fc2.* *.downsample.norm.*",
+        balances="*.layernorm* *.q_proj.* *.k_proj.weight *.fc1.weight m.classifier.weight",
     ),
 )
