@@ -164,6 +164,8 @@ def _bound_of(evidence: Evidence, known: list[Vector], found: Heed, discover: bo
             singles.append(single)
     known = [*known, *singles]
     needed = len(names) - len(known)
+    if not names:
+        return Bound(True, tuple(singles), found.blind)
     if discover is False or (discover is None and not _is_worth_it(evidence, needed, len(drawn))):
         return Bound(False, tuple(singles))
     bound = upper_bound(evidence, names, known, drawn)

@@ -51,7 +51,7 @@ def test_a_note_is_not_changed():
 
 
 def test_notes_are_read_back_with_their_kinds():
-    notes = (NoteKind.DENIED.note(["a"]), NoteKind.MOVED.note(change=1e-3))
+    notes = (NoteKind.DENIED.note(["a"]), NoteKind.PARTS.note(["b"], parts="2 of 3 pieces"))
     values = {
         "notes": [str(note) for note in notes],
         "note_kinds": [{"kind": n.kind.word, "names": list(n.names)} for n in notes],
@@ -77,5 +77,5 @@ def test_words_are_strings():
     assert json.dumps(DecayKind.REGULARISES) == '"regularises"'
     assert f"Decay {DecayKind.BALANCES}" == "Decay balances a product"
     assert {SymmetryKind.INERT: 1}["inert"] == 1
-    groups = "scale-invariant, other, other, inert, frozen, not reached, not known"
+    groups = "scale-invariant, other, other, inert, frozen, other, other"
     assert ", ".join(kind.group for kind in DecayKind) == groups

@@ -42,8 +42,6 @@ _GROUPS: Final = {
     DecayKind.SETS_LR: "scale-invariant",
     DecayKind.INERT: "inert",
     DecayKind.FROZEN: "frozen",
-    DecayKind.NOT_REACHED: "not reached",
-    DecayKind.NOT_KNOWN: "not known",
 }
 
 

@@ -85,19 +85,10 @@ def samples(
     first: list[Tensor] = []
     moving: list[Tensor] = []
     for i in range(count):
-<<<<<<< HEAD
         stage(f"measuring sample {i + 1} of {count}")
-        weights = Weights(parameters, generator)
-        lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
-        with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
-            outputs = _run_somehow(run, lazy, inputs, generator)
-        outputs = [output for output in outputs if output.requires_grad and output.numel()]
-        if parameters and not outputs:
-=======
         weights = Weights(parameters, generator, held=held)
         outputs = _outputs(run, weights, aliases, inputs, generator)
         if parameters.keys() - set(held) and not outputs:
->>>>>>> f107950 (The sandwich: proof below, samples above; verdicts say what they stand on)
             raise ValueError("no output can be differentiated by a parameter")
         values = [output.detach() for output in outputs]
         _backward(outputs, generator)
