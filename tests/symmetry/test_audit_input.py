@@ -187,7 +187,8 @@ def test_inputs_that_are_not_finite_are_no_evidence(bad):
 @pytest.mark.parametrize("training", [True, False])
 def test_buffers_that_are_not_finite_are_no_evidence(training):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 2))
-    truth = kinds(audit(model, (batch(),), training=training))
+    # Without a measurement: as long as the running mean is zero, samples know one symmetry more.
+    truth = kinds(audit(model, (batch(),), training=training, measure=training))
     model[1].running_mean.fill_(torch.nan)
     try:
         found = audit(model, (batch(),), training=training)

@@ -69,7 +69,7 @@ def _audit(
             optimizer=_setting(options),
             outputs=[_place(text) for text in options["outputs"]] or None,
             measure=False if options["proof_only"] else None,
-            discover=options["discover"],
+            discover=options["discover"] or None,
             training=_training(options),
             seed=options["seed"],
         )

@@ -21,6 +21,7 @@ from etaeff.symmetry._input import (
     mode_of,
     parameters_by_name,
 )
+from etaeff.symmetry._operators._call import Value
 from etaeff.symmetry._outputs import Choice, check_choice, counted_outputs
 from etaeff.symmetry._progress import Progress, stage, told
 from etaeff.symmetry._remarks import remarks
@@ -140,9 +141,9 @@ def _audit(
         evidence = gathered(evidence, model, args, kwargs, checks=checks, seed=seed, notes=notes)
         stage("proving symmetries on the graph")
         findings = symmetries_of(evidence, discover, notes)
-        if evidence.graph is not None and not findings.flow.outputs:
+        if evidence.graph is not None and not any(map(_has_entries, findings.flow.outputs)):
             raise UsageError(
-                f"{type(model).__name__} returns no real or complex tensor on "
+                f"{type(model).__name__} returns no real or complex number on "
                 f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
                 "needs outputs, such as logits or a loss."
             )
@@ -169,6 +170,11 @@ def _audit(
         outputs=counted.names,
         forecasts=forecasts(optimizer, tensors, effects),
     )
+
+
+def _has_entries(output: Value) -> bool:
+    """Whether an output holds a number, as far as is known before it is run."""
+    return 0 not in output.shape
 
 
 def _checks(tensors: Mapping[str, Tensor], measure: bool | None, discover: bool | None) -> int:

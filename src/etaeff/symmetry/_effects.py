@@ -65,6 +65,8 @@ def _of_held(tensor: Tensor, reason: str | None) -> _Verdict | None:
     if reason is None:
         return None
     if tensor.requires_grad:
+        if not tensor.numel():
+            return DecayKind.INERT, reason, Ground.PROVED
         return DecayKind.NOT_KNOWN, reason, Ground.NOT_KNOWN
     return DecayKind.FROZEN, reason, Ground.PROVED
 

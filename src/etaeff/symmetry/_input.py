@@ -94,12 +94,12 @@ def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[
 
 
 def frozen(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Parameters that do not train, and so are not scaled, with the reason."""
-    return {
-        name: "it has requires_grad=False."
-        for name, tensor in tensors.items()
-        if not tensor.requires_grad
+    """Parameters that do not train or have no entries, and so are not scaled, with the reason."""
+    empty = {name: "it has no entries." for name, p in tensors.items() if not p.numel()}
+    still = {
+        name: "it has requires_grad=False." for name, p in tensors.items() if not p.requires_grad
     }
+    return empty | still
 
 
 def mode_of(model: nn.Module) -> tuple[str, list[Note]]:
