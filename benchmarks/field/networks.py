@@ -76,6 +76,29 @@ class Margin(nn.Module):
         return 16.0 * torch.cos(torch.acos(cosines.clamp(-1 + 1e-7, 1 - 1e-7)) + 0.2)
 
 
+class Inverted(nn.Module):
+    """Inverted residuals as MobileNet has them: wide, by channel, narrow; a straight sum."""
+
+    def __init__(self, act: type[nn.Module]) -> None:
+        super().__init__()
+        self.stem, self.n = nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(4, 8, 1, bias=False), nn.BatchNorm2d(8), act(),
+                nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8), act(),
+                nn.Conv2d(8, 4, 1, bias=False), nn.BatchNorm2d(4),
+            )
+            for _ in range(2)
+        )  # fmt: skip
+        self.act, self.h = act(), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.n(self.stem(x)))
+        for layer in self.layers:
+            x = x + layer(x)
+        return self.h(x.mean((2, 3)))
+
+
 class Squeezed(nn.Module):
     """Channels weighed by what is in the whole picture."""
 
@@ -283,6 +306,8 @@ MODELS: Final[tuple[FieldModel, ...]] = (
     simple(WEIGHTS, "demodulated", Demodulated, (3, 3, 6, 6), (3, 5)),
     simple(WEIGHTS, "margin of angles", Margin, (8, 6)),
     simple(NETWORKS, "style generator", Generator, (6, 5)),
+    simple(NETWORKS, "inverted residuals, relu6", lambda: Inverted(nn.ReLU6), (2, 3, 12, 12)),
+    simple(NETWORKS, "inverted residuals, relu", lambda: Inverted(nn.ReLU), (2, 3, 12, 12)),
     simple(NETWORKS, "squeeze and excite", Squeezed, (4, 3, 6, 6)),
     simple(NETWORKS, "U-Net", UNet, (2, 3, 8, 8), (2, 4)),
     simple(NETWORKS, "mixer", Mixer, (3, 5, 6)),

@@ -107,11 +107,19 @@ def _rows(world: World) -> tuple[list[Point], np.ndarray, list[str]]:
     """
     points: list[Point] = []
     total, known, idle, doubts = np.zeros((0, len(world.free))), 0, 0, []
+    followed = 0  # points at which autograd follows the model
     losses = (len(world.free) + SPARE) // POINTS + 1
     for seed in range(POINTS + MORE):
         point = world.point(seed)
         number = sum(y.numel() for y in world(point))
-        rows = _equations(world, point, min(number, losses))
+        outputs, functionals = _losses(world, point, min(number, losses))
+        rows = _by_autograd(world, outputs, functionals)
+        if rows is None or not _is_trusted(world, point, functionals, rows):
+            if followed > seed // 2:
+                continue  # kinks at this point: autograd was right at most of the others
+            rows = _by_differences(world, point, functionals)
+        else:
+            followed += 1
         good = np.isfinite(rows).all(1)
         if not good.all():
             doubts.append(f"{int((~good).sum())} losses are not finite.")
@@ -126,15 +134,6 @@ def _rows(world: World) -> tuple[list[Point], np.ndarray, list[str]]:
         if seed >= POINTS + 8 and idle > 3:
             break
     return points, total, doubts
-
-
-def _equations(world: World, point: Point, losses: int) -> np.ndarray:
-    """Those of some losses at a point."""
-    outputs, functionals = _losses(world, point, losses)
-    rows = _by_autograd(world, outputs, functionals)
-    if rows is None or not _is_trusted(world, point, functionals, rows):
-        return _by_differences(world, point, functionals)
-    return rows
 
 
 def _losses(world: World, point: Point, count: int) -> tuple[list[Tensor], list[list[Tensor]]]:
@@ -192,15 +191,14 @@ def _is_trusted(
 ) -> bool:
     """Whether differences along a random direction say what autograd says.
 
-    A step may cross the kink of a ReLU, so that one of three must agree. What autograd does not
-    follow disagrees in all of them.
+    A step may cross the kink of a ReLU, so that one of three must agree, the later ones shorter.
+    What autograd does not follow disagrees in all of them.
     """
     random = np.random.default_rng(point.seed)
-    for _ in range(3):
+    for step in (STEP, STEP / 10, STEP / 100):
         direction = random.uniform(-1, 1, len(world.free))
-        change = _difference(
-            world, point, functionals, dict(zip(world.free, direction, strict=True))
-        )
+        named = dict(zip(world.free, direction, strict=True))
+        change = _difference(world, point, functionals, named, step)
         expected = rows @ direction
         size = np.abs(rows).sum(1) + 1e-9
         if bool((np.abs(change - expected) <= TRUST * size).all()):
@@ -223,14 +221,15 @@ def _difference(
     point: Point,
     functionals: Sequence[Sequence[Tensor]],
     direction: Mapping[str, float],
+    step: float = STEP,
 ) -> np.ndarray:
     """The derivative of each loss along a direction of scales."""
     values = []
     for sign in (1, -1):
-        outputs = world(point, {n: float(np.exp(sign * STEP * v)) for n, v in direction.items()})
+        outputs = world(point, {n: float(np.exp(sign * step * v)) for n, v in direction.items()})
         with torch.no_grad():
             values.append(np.array([float(_value(outputs, f).detach()) for f in functionals]))
-    return (values[0] - values[1]) / (2 * STEP)
+    return (values[0] - values[1]) / (2 * step)
 
 
 # -------------------------------------------------------------------------------- what is tried
@@ -278,7 +277,8 @@ def _held_basis(
         return [], ["The null space has no basis in small fractions."]
     good, bad = best
     if bad:
-        good += _combined(world, points, good, bad)
+        unseen = {name for name, seen in zip(names, (rows != 0).any(0), strict=True) if not seen}
+        good += _combined(world, points, good, [d for d in bad if unseen & set(d)])
         for candidate in candidates:
             free = not set(candidate) & world.held and not inside(candidate, good, names)
             if free and keeps_still(world, points, candidate):
@@ -308,7 +308,7 @@ def _combined(
     good: Sequence[Direction],
     bad: Sequence[Direction],
 ) -> list[dict[str, Fraction]]:
-    """Sums of directions that do not hold by themselves, and do together."""
+    """Sums of directions that gradients do not see, that hold together and not by themselves."""
     found: list[dict[str, Fraction]] = []
     for factors in product((0, 1, -1), repeat=min(len(bad), 5)):
         chosen = [(f, d) for f, d in zip(factors, bad, strict=False) if f]
