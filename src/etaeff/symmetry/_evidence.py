@@ -11,7 +11,8 @@ from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import Replacement, Trials
 from etaeff.symmetry._measurement._samples import Sample, quick_samples, samples
-from etaeff.symmetry._traces import traced
+from etaeff.symmetry._traces import Subject, traced
+from etaeff.symmetry._tracing._chance import Generators
 from etaeff.symmetry._tracing._export import check_that_it_runs
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._words import described, in_a_line
@@ -27,6 +28,7 @@ class Evidence:
         inputs: Flat inputs.
         held: Why a parameter cannot be scaled by training, such as a frozen one, by name.
         graph: The traced model; `None` if it cannot be traced.
+        other_draws: Its graphs under other draws of chance, where they are other graphs.
         run: The model with every ε taken away; `None` if nothing was measured.
         drawn: Samples with every ε taken away; none if nothing was measured.
         trials: Runs of it with other weights; `None` if nothing was measured.
@@ -39,6 +41,7 @@ class Evidence:
     inputs: Sequence[Any]
     held: Mapping[str, str] = field(default_factory=dict)
     graph: Graph | None = None
+    other_draws: Sequence[Graph] = ()
     run: Run | None = None
     drawn: Sequence[Sample] = ()
     trials: Trials | None = None
@@ -89,8 +92,16 @@ def gathered(
     Raises:
         UsageError: If neither succeeds.
     """
-    graph, run, tracer = traced(model, args, kwargs, notes)
-    evidence = replace(evidence, graph=graph, tracer=tracer)
+    known = evidence.tensors, evidence.aliases, evidence.inputs
+    found = traced(Subject(model, args, kwargs, *known, Generators(model)), notes)
+    graph, run = found.graph, found.run
+    evidence = replace(
+        evidence,
+        held={**found.held, **evidence.held},
+        graph=graph,
+        other_draws=found.other_draws,
+        tracer=found.tracer,
+    )
     if checks:
         try:
             evidence = _measured(evidence, run, checks, seed)

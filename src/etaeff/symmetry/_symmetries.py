@@ -13,10 +13,11 @@ from etaeff.symmetry._measurement._cost import sample_cost, trace_cost
 from etaeff.symmetry._measurement._defects import ZERO, defect
 from etaeff.symmetry._proof._basis import Span, homogeneous, readable, with_one_signed
 from etaeff.symmetry._proof._nullspace import Vector, null_space
-from etaeff.symmetry._proof._propagate import Flow, propagate
+from etaeff.symmetry._proof._propagate import Flow, propagate, united
 from etaeff.symmetry._proof._shift import forgotten_biases
 from etaeff.symmetry._scaling import denied, holds, together
 from etaeff.symmetry._symmetry import Symmetry
+from etaeff.symmetry._tracing._graph import Graph
 
 _PATIENCE: Final = 5.0  # seconds of samples that are always worth it
 _CONFIRMING: Final = 3  # forward passes that show that there is no more to come
@@ -114,18 +115,29 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     if evidence.graph is None:
         return _Proof(Flow(), [], set(), set())
     aliases = evidence.aliases
-    flow = propagate(evidence.graph, {alias: index[name] for alias, name in aliases.items()})
+    graphs = (evidence.graph, *evidence.other_draws)
+    indices = {alias: index[name] for alias, name in aliases.items()}
+    flows = [propagate(graph, indices) for graph in graphs]
+    flow = united(flows)
     for name, reason in evidence.held.items():
         flow.constraints.vanish({index[name]: Fraction(1)}, reason)
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
     vectors = null_space(rows, len(index))
-    forgotten = forgotten_biases(evidence.graph)
-    read = {aliases[name] for name in evidence.graph.parameters.values() if name not in forgotten}
-    shown = {aliases[name] for name in forgotten} - read - evidence.held.keys()  # all names
+    shown = set.intersection(*(_forgotten(graph, aliases) for graph in graphs))
+    shown -= evidence.held.keys()
+    if evidence.other_draws:  # what no draw reached may be reached by the next
+        shown &= {aliases[name] for graph in graphs for name in graph.read()}
     span = Span(vectors)
     numbers = {name for name in index if evidence.tensors[name].numel() == 1}
     numbers = {name for name in numbers if {index[name]: Fraction(1)} in span}
     return _Proof(flow, vectors, shown | (numbers if evidence.drawn else set()), numbers)
+
+
+def _forgotten(graph: Graph, aliases: Mapping[str, str]) -> set[str]:
+    """Parameters that a graph does not read, or forgets, under every name."""
+    forgotten = forgotten_biases(graph)
+    read = {aliases[name] for name in graph.parameters.values() if name not in forgotten}
+    return {aliases[name] for name in forgotten} - read
 
 
 def _undenied(vectors: list[Vector], evidence: Evidence, notes: list[Note]) -> list[Vector]:

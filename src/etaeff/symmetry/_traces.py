@@ -1,43 +1,237 @@
 """The graph of a model, if one of the tracers can follow it; and how to run the model."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from etaeff.records.audits import Note, NoteKind
-from etaeff.symmetry._measurement._eager import difference_elsewhere, eager
-from etaeff.symmetry._measurement._float64 import Run, runner
+from etaeff.symmetry._measurement._comparison import Both, compared
+from etaeff.symmetry._measurement._eager import Eager
+from etaeff.symmetry._measurement._float64 import Run, runner, together
+from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._progress import stage
+from etaeff.symmetry._tracing._chance import Generators
+from etaeff.symmetry._tracing._decisions import Decision, Listener
 from etaeff.symmetry._tracing._export import export
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._log import dispatch_log
+from etaeff.symmetry._tracing._values import is_zero
 from etaeff.symmetry._words import in_a_line
 
+_DRAWS: Final = 8  # of chance that decides which operators run
 
-def traced(
-    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], notes: list[Note]
-) -> tuple[Graph | None, Callable[[bool], Run], str]:
-    """The graph, if there is one; how to run the model with its own ε or without; the tracer."""
-    stage("tracing with torch.export")
-    graph, failure = export(model, args, kwargs)
-    if graph is not None:
-        return graph, _runner_of(graph), "torch.export"
-    stage("logging the operators, as torch.export cannot trace it")
-    graph, reason = dispatch_log(model, args, kwargs)
-    if graph is not None:
-        stage("comparing the log with the model")
-        try:
-            reason = difference_elsewhere(model, args, kwargs, graph)
-        except Exception as error:
-            notes.append(NoteKind.LOG_NOT_COMPARED.note(error=in_a_line(error)))
-    if graph is not None and not reason:
-        notes.append(NoteKind.LOGGED.note(failure=failure))
-        return graph, _runner_of(graph), "dispatch log"
-    notes.append(NoteKind.NOT_TRACED.note(failure=failure, reason=reason))
-    return None, lambda own_epsilon: eager(model, args, kwargs), "none"
+_SHARED: Final = "it shares memory with a tensor of the model that goes beyond it."
 
 
-def _runner_of(graph: Graph) -> Callable[[bool], Run]:
-    """How to run a graph with its own ε or without."""
-    return lambda own_epsilon: runner(graph, own_epsilon=own_epsilon)
+@dataclass(frozen=True)
+class Subject:
+    """What is traced.
+
+    Attributes:
+        model: In the mode in which it is traced.
+        args: Positional arguments of its forward pass.
+        kwargs: Keyword arguments.
+        tensors: Parameters by their first name.
+        aliases: First name of every name.
+        inputs: Flat inputs.
+        generators: That it may draw from.
+    """
+
+    model: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    tensors: Mapping[str, Tensor]
+    aliases: Mapping[str, str]
+    inputs: Sequence[Any]
+    generators: Generators
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What the tracers found.
+
+    Attributes:
+        run: How to run the model with its own ε or without.
+        tracer: See `Audit`.
+        graph: Of the draw of chance that reads most parameters; `None` if no tracer follows it.
+        other_draws: Graphs of other draws, where they are other graphs.
+        held: Why a parameter cannot be scaled alone, by name.
+    """
+
+    run: Callable[[bool], Run]
+    tracer: str = "none"
+    graph: Graph | None = None
+    other_draws: Sequence[Graph] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What one tracer found under one draw of chance.
+
+    Attributes:
+        graph: If there is one.
+        failure: Why there is none.
+        by_chance: Whether chance may have decided which operators ran.
+        decisions: What Python was told.
+    """
+
+    graph: Graph | None
+    failure: str = ""
+    by_chance: bool = False
+    decisions: Sequence[Decision] = field(default_factory=list)
+
+
+def traced(subject: Subject, notes: list[Note]) -> Traced:
+    """Follow a model by the first tracer whose graph does what the model does."""
+    with subject.generators.unchanged():
+        reasons: list[str] = []
+        for tracer, trace in _TRACERS:
+            stage(f"tracing by {tracer}")
+            first = _drawn(trace, subject, 0)
+            doubt = _doubt(subject, first, 0, notes) if first.graph is not None else first.failure
+            if first.graph is not None and not doubt:
+                if reasons:
+                    notes.append(NoteKind.LOGGED.note(failure=reasons[0]))
+                return _of_draws(trace, subject, first, first.graph, tracer, notes)
+            reasons.append(doubt)
+    notes.append(NoteKind.NOT_TRACED.note(failure=reasons[0], reason=reasons[1]))
+    return Traced(lambda own_epsilon: _followed(subject, own_epsilon))
+
+
+def _drawn(trace: Callable[[Subject], _Trace], subject: Subject, draw: int) -> _Trace:
+    """One trace, with all chance begun anew where the model is entered."""
+    generators = subject.generators
+    torch.manual_seed(draw)
+    generators.seed(draw)
+    before = generators.states()
+    hook = subject.model.register_forward_pre_hook(lambda *_: generators.seed(draw))
+    try:
+        found = trace(subject)
+    finally:
+        hook.remove()
+    return replace(found, by_chance=found.by_chance or generators.states() != before)
+
+
+def _exported(subject: Subject) -> _Trace:
+    """By `torch.export`, whose graph is that of every path that weights and inputs can take."""
+    return _Trace(*export(subject.model, subject.args, subject.kwargs))
+
+
+def _logged(subject: Subject) -> _Trace:
+    """By a log of the operators that ran."""
+    return _heard(subject, taken_apart=False)
+
+
+def _logged_apart(subject: Subject) -> _Trace:
+    """By a log of what autograd and transforms of `torch.func` make of them."""
+    return _heard(subject, taken_apart=True)
+
+
+def _heard(subject: Subject, *, taken_apart: bool) -> _Trace:
+    """A log, and what Python was told."""
+    listener = Listener()
+    given = subject.model, subject.args, subject.kwargs
+    graph, failure = dispatch_log(*given, listener, taken_apart=taken_apart)
+    return _Trace(graph, failure, listener.by_chance, listener.decisions)
+
+
+_TRACERS: Final = (
+    ("torch.export", _exported),
+    ("dispatch log", _logged),
+    ("dispatch log", _logged_apart),
+)
+
+
+def _doubt(subject: Subject, trace: _Trace, draw: int, notes: list[Note]) -> str:
+    """Why a graph is not that of the model; nothing if it is."""
+    assert trace.graph is not None
+    if any(tensor.is_meta for tensor in subject.tensors.values()):
+        return ""  # it has no numbers to be compared
+
+    def begin() -> None:
+        torch.manual_seed(draw)
+        subject.generators.seed(draw)
+
+    stage("comparing the graph with the model")
+    model = Eager(
+        subject.model, subject.args, subject.kwargs, own_epsilon=True, decisions=trace.decisions
+    )
+    graph = runner(trace.graph, own_epsilon=True)
+    both = Both(graph, model, subject.tensors, subject.aliases, subject.inputs, begin)
+    found = compared(both)
+    if found.failure is not None:
+        notes.append(NoteKind.NOT_COMPARED.note(error=in_a_line(found.failure)))
+    return found.difference
+
+
+def _of_draws(
+    trace: Callable[[Subject], _Trace],
+    subject: Subject,
+    first: _Trace,
+    graph: Graph,
+    tracer: str,
+    notes: list[Note],
+) -> Traced:
+    """The graph, and those of other draws where chance may decide which operators run."""
+    if not first.by_chance:
+        held = _held(subject, [graph])
+        return Traced(_runner_of([graph]), tracer, graph, held=held)
+    graphs = {_content(graph): graph}
+    for draw in range(1, _DRAWS):
+        other = _drawn(trace, subject, draw).graph
+        if other is not None:
+            graphs.setdefault(_content(other), other)
+    notes.append(NoteKind.CHANCE.note(draws=_DRAWS, graphs=_told(len(graphs))))
+    kept, *others = sorted(graphs.values(), key=lambda one: -len(one.read()))
+    held = _held(subject, list(graphs.values()))
+    return Traced(_runner_of(_measured(kept, others)), tracer, kept, others, held)
+
+
+def _held(subject: Subject, graphs: Sequence[Graph]) -> dict[str, str]:
+    """Parameters that cannot be scaled alone, with the reason."""
+    shared = {subject.aliases[name] for graph in graphs for name in graph.shared}
+    return dict.fromkeys(sorted(shared), _SHARED)
+
+
+def _told(graphs: int) -> str:
+    """How many graphs came of the draws."""
+    return "all took the same path" if graphs == 1 else f"{graphs} took paths of their own"
+
+
+def _measured(kept: Graph, others: Sequence[Graph]) -> list[Graph]:
+    """The graphs that are run: as few as read all the parameters that any of them reads.
+
+    And that which reads fewest, which differs most.
+    """
+    run, seen = [kept], kept.read()
+    for graph in (*others[-1:], *others):  # the last reads fewest
+        if all(graph is not one for one in run) and (graph is others[-1] or graph.read() - seen):
+            run.append(graph)
+            seen |= graph.read()
+    return run
+
+
+def _content(graph: Graph) -> str:
+    """Two graphs are the same to the proof if this is."""
+    zeros = {name: is_zero(value) for name, value in graph.constants.items()}
+    return f"{graph.module.graph} {graph.parameters} {zeros}"
+
+
+def _runner_of(graphs: Sequence[Graph]) -> Callable[[bool], Run]:
+    """How to run graphs with their own ε or without."""
+    return lambda own_epsilon: together([runner(g, own_epsilon=own_epsilon) for g in graphs])
+
+
+def _followed(subject: Subject, own_epsilon: bool) -> Run:
+    """The model's own code; all chance follows torch's."""
+    model = Eager(subject.model, subject.args, subject.kwargs, own_epsilon=own_epsilon)
+
+    def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
+        subject.generators.seed(int(torch.randint(2**31, ())))
+        return model(parameters, inputs)
+
+    return run

@@ -38,9 +38,9 @@ def test_only_one_file_knows_torchs_insides():
     assert "_schema" in set(private_names(SOURCES / "_tracing" / "_torch.py"))
 
 
-def test_nested_values_are_taken_apart_and_put_together():
+def test_nested_values_are_flattened_and_put_together():
     values = ((torch.ones(2), 3), {"a": [torch.zeros(1), None]})
-    flat, together = inside.taken_apart(values)
+    flat, together = inside.flattened(values)
     assert inside.leaves(values) == flat
     assert together(range(len(flat)))[0] == (0, 1)
     assert inside.mapped(lambda v: v + 1, (1, [2])) == (2, [3])

@@ -15,7 +15,13 @@ class NoteKind(Enum):
         "torch.export cannot trace it ({failure}), so the operators were logged as they ran: what "
         "is proved holds for the path through the model that these inputs took."
     )
-    LOG_NOT_COMPARED = "The log could not be compared with the model: {error}"
+    NOT_COMPARED = (
+        "What was traced could not be compared with the model itself at other weights: {error}"
+    )
+    CHANCE = (
+        "The model draws from Python's or NumPy's chance, or chance decides which operators run: "
+        "of {draws} draws, {graphs}. What is proved holds for each of them."
+    )
     NOT_TRACED = (
         "It could not be traced, so nothing is proved. torch.export: {failure} A log of the "
         "operators: {reason}"
@@ -117,7 +123,7 @@ class NoteKind(Enum):
 
 _DOUBTS = frozenset(
     {
-        NoteKind.LOG_NOT_COMPARED,
+        NoteKind.NOT_COMPARED,
         NoteKind.NOT_TRACED,
         NoteKind.NO_RULE,
         NoteKind.NOT_MEASURED,

@@ -1,100 +1,175 @@
-"""A model that no tracer can follow, run as it is in float64."""
+"""A model's own code, run in float64 as a function of its weights."""
 
-import copy
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from etaeff.symmetry._measurement._float64 import TINY, Run, real, runner, scaled
+from etaeff.symmetry._measurement._calls import Wide
+from etaeff.symmetry._measurement._float64 import TINY, real
 from etaeff.symmetry._measurement._weights import Lazy
-from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._torch import leaves, taken_apart
+from etaeff.symmetry._measurement._wide import double
+from etaeff.symmetry._tracing._decisions import Decision
+from etaeff.symmetry._tracing._restore import module_unchanged
+from etaeff.symmetry._tracing._torch import (
+    address_of,
+    entries,
+    flattened,
+    has_memory,
+    without_checkpoints,
+    without_saved_tensor_hooks,
+)
 from etaeff.symmetry._tracing._values import copied, tensors_in
 
-_NEARBY_FACTOR: Final = 1 + 1e-3
-_EXACT_GAP: Final = 1e-9
-_FLOAT32_GAP: Final = 1e-5
-_DROPOUTS: Final = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-)
+_ATTEMPTS: Final = 3
 _EPSILON_NAMES: Final = ("eps", "epsilon", "variance_epsilon", "layer_norm_eps")
 
 
-def eager(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], *, own_epsilon: bool = False
-) -> Run:
-    """A copy of `model` in float64 as a function of its parameters and flat inputs.
+class Eager:
+    """A model as a function of its parameters (by name) and its flat inputs; see `Run`.
 
-    Dropout is off, and so is ε where a module holds it.
+    It is the model's own code, under `Wide`. Dropout is off, and so is ε where a module holds it or
+    a function of torch takes it.
 
     Args:
-        model: The model.
+        model: It is as it was after each run.
         args: Positional arguments, for their structure.
         kwargs: Keyword arguments.
         own_epsilon: Keep ε as the model has it.
+        decisions: How it was decided when the model was traced.
+
+    Attributes:
+        path: Of the last run; see `Wide`.
     """
-    wide = copy.deepcopy(model).to("cpu", torch.float64)
-    for module in wide.modules():
-        for name in () if own_epsilon else _EPSILON_NAMES:
-            alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
-            if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
-                setattr(module, name, TINY)
-        if isinstance(module, _DROPOUTS):
-            module.p = 0.0
-    _, put_together = taken_apart((tuple(args), dict(kwargs)))
 
-    def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
-        whole = [
-            v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in inputs
-        ]
-        positional, named = put_together(copied(whole))
-        made = {name: weight.make() for name, weight in parameters.items()}
-        result = torch.func.functional_call(wide, made, positional, named)
-        return real(tensors_in(result))
+    def __init__(
+        self,
+        model: nn.Module,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        own_epsilon: bool = False,
+        decisions: Sequence[Decision] = (),
+    ) -> None:
+        """Ready to be run."""
+        self._model, self._decisions = model, decisions
+        _, self._put_together = flattened((tuple(args), dict(kwargs)))
+        narrow = [p.dtype for p in model.parameters() if p.is_floating_point()]
+        own = float(torch.finfo(narrow[0] if narrow else torch.float32).eps)
+        self._type_epsilon = own if own_epsilon else None
+        self._whole, self._copies = True, False
+        self.path = 0
 
-    return run
+    def __call__(self, parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
+        """The outputs that hold real numbers."""
+        chance = torch.get_rng_state()
+        for _ in range(_ATTEMPTS):
+            before = self._whole, self._copies
+            try:
+                outputs, mode = self._run(parameters, inputs)
+            except RuntimeError:
+                if not self._whole:
+                    raise
+                self._whole = False  # what it writes without gradients may not have any
+            else:
+                self._whole &= not mode.differentiates  # what it detaches is no part of it then
+                self._copies |= mode.writes  # or autograd misses what was there before
+            if before == (self._whole, self._copies):
+                break
+            torch.set_rng_state(chance)
+        self.path = mode.path
+        return outputs
+
+    def _run(
+        self, parameters: Mapping[str, Lazy], inputs: Sequence[Any]
+    ) -> tuple[list[Tensor], Wide]:
+        """The outputs, and what was seen on the way."""
+        model = self._model
+        own = dict(model.named_parameters())
+        weights = {name: parameters[name].make() for name in own}
+        pairs: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        for name, parameter in own.items():
+            pairs.setdefault(address_of(parameter), []).append((parameter, weights[name]))
+        memory = {address: _Reader(both) for address, both in pairs.items()}
+        state = {
+            name: double(memory[address_of(b)](b) if _lies_in(b, memory) else b)
+            for name, b in model.named_buffers()
+        }
+        mode = Wide(
+            memory,
+            list(weights.values()),
+            copies=self._copies,
+            type_epsilon=self._type_epsilon,
+            whole=self._whole,
+            decisions=self._decisions,
+        )
+        positional, named = self._put_together(copied([double(value) for value in inputs]))
+        follows = torch.is_grad_enabled()
+        within = torch.set_grad_enabled(follows or not self._whole)
+        with within, _ready(model, without_epsilon=self._type_epsilon is None), mode:
+            result = torch.func.functional_call(model, weights | state, positional, named)
+        outputs = real(tensors_in(result))
+        return outputs if follows else [v.detach() for v in outputs], mode
 
 
-def difference_elsewhere(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], graph: Graph
-) -> str:
-    """Why a graph does not follow the model at other weights; nothing if it does.
+@contextlib.contextmanager
+def _ready(model: nn.Module, *, without_epsilon: bool) -> Iterator[None]:
+    """A model that may run, and is afterwards as it was."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with (
+        module_unchanged(model),
+        without_saved_tensor_hooks(),
+        without_checkpoints(),
+        torch.set_grad_enabled(torch.is_grad_enabled()),  # which the model may leave changed
+    ):
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            for module in model.modules() if without_epsilon else ():
+                _take_epsilon(module)
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
 
-    It does not if the log missed a number, which the model took out of a tensor by way of NumPy.
+
+def _take_epsilon(module: nn.Module) -> None:
+    """Put a tiny ε in the place of a module's own."""
+    for name in _EPSILON_NAMES:
+        alone = isinstance(module, nn.RMSNorm)  # whose ε may be None, its type's own
+        if isinstance(getattr(module, name, None), float) or (alone and name == "eps"):
+            setattr(module, name, TINY)
+
+
+def _lies_in(buffer: Tensor, memory: Mapping[int, Any]) -> bool:
+    """Whether a buffer lies where a parameter does."""
+    return has_memory(buffer) and address_of(buffer) in memory
+
+
+class _Reader:
+    """What is read in place of the tensors in one memory, in which parameters lie.
+
+    Args:
+        pairs: Each of those parameters, and the weight that stands for it.
     """
-    inputs = leaves((tuple(args), dict(kwargs)))
-    gaps = []
-    runs = (eager(model, args, kwargs, own_epsilon=True), runner(graph, own_epsilon=True))
-    with torch.no_grad():
-        for factor in (1.0, _NEARBY_FACTOR):
-            weights = {n: scaled(p, factor) for n, p in model.named_parameters()}
-            left, right = (_with_the_same_chance(run, weights, inputs) for run in runs)
-            pairs = zip(left, right, strict=True)
-            gaps.append(max((_gap(a, b) for a, b in pairs), default=0.0))
-    at_weights, nearby = gaps
-    # What was computed in float32 parts them a little.
-    if nearby <= _EXACT_GAP or (at_weights <= _FLOAT32_GAP and nearby <= 100 * at_weights):
-        return ""
-    return "at other weights it does not do what the model does."
 
+    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Where each of them begins and ends."""
+        self._parts = [(parameter, weight, *entries(parameter)) for parameter, weight in pairs]
 
-def _with_the_same_chance(
-    run: Run, weights: Mapping[str, Lazy], inputs: Sequence[Any]
-) -> list[Tensor]:
-    """Outputs with the random numbers of seed 0."""
-    torch.manual_seed(0)
-    return run(weights, inputs)
-
-
-def _gap(left: Tensor, right: Tensor) -> float:
-    """Largest difference, beside the largest entry."""
-    if not left.numel():
-        return 0.0
-    return float((left - right).abs().max() / left.abs().max().clamp_min(1e-300))
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """The weight, or a view of it; the tensor itself where it lies in no parameter."""
+        first, last = entries(tensor)
+        for parameter, weight, start, end in self._parts:
+            if tensor.dtype != parameter.dtype or not start <= first <= last <= end:
+                continue
+            shape, steps = tensor.shape, tensor.stride()
+            if (shape, steps) == (parameter.shape, parameter.stride()):
+                return weight
+            if weight.stride() != parameter.stride():
+                laid = torch.empty_strided(
+                    parameter.shape, parameter.stride(), dtype=weight.dtype, device=weight.device
+                )
+                weight = laid.copy_(weight)
+            return weight.as_strided(shape, steps, first - start)
+        return tensor

@@ -1,17 +1,18 @@
 """A traced model run in float64, with its ε taken away and its chance switched off."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._measurement._stand_ins import STAND_INS
+from etaeff.symmetry._measurement._stand_ins import STAND_INS, shorten_
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
 from etaeff.symmetry._operators._epsilon import epsilon_of
 from etaeff.symmetry._operators._memory import shares_memory
-from etaeff.symmetry._operators._operator import Chance
+from etaeff.symmetry._operators._operator import Chance, Operator
 from etaeff.symmetry._operators._table import operator_of
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import (
@@ -62,12 +63,10 @@ class Float64(fx.Interpreter):
             return self._of_higher_order(target, args, kwargs)
         name = operator_name(target)
         row = operator_of(name)
-        if row.detaches or row.chance is Chance.DROPS:
-            return args[0]  # derivatives are those of the function, whatever is trained
-        if row.chance is Chance.DROPS_AND_RETURNS_MASK:
-            return args[0], torch.ones_like(args[0])
-        if row.chance is Chance.COIN and overload_name(target) in ("p", "float"):
-            return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
+        if (made := self._without_chance(target, row, args)) is not None:
+            return made
+        if name == "embedding_renorm_":
+            return shorten_(*args, epsilon=self.own_epsilon)
         schema = argument_names(target)
         given = dict(zip(schema, args, strict=False)) | dict(kwargs)
         given = numbers_by_default(target) | given  # an ε among them
@@ -86,6 +85,16 @@ class Float64(fx.Interpreter):
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
             result.fill_(_HEADS)
         return fx.node.map_aggregate(result, wide)
+
+    def _without_chance(self, target: Any, row: Operator, args: Any) -> Any:
+        """The result of an operator that would drop something or detach; `None` of another."""
+        if row.detaches or row.chance is Chance.DROPS:
+            return args[0]  # derivatives are those of the function, whatever is trained
+        if row.chance is Chance.DROPS_AND_RETURNS_MASK:
+            return args[0], torch.ones_like(args[0])
+        if row.chance is Chance.COIN and overload_name(target) in ("p", "float"):
+            return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
+        return None
 
     def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
@@ -109,6 +118,8 @@ class Float64(fx.Interpreter):
             result = target.overloadpacket(*args, **kwargs)
             return result if self._read_by_result() else into.copy_(result)
         if is_in_place(self._node) and self._read_by_result():
+            if target is torch.ops.aten.copy_.default:  # `copy` has no derivative
+                return args[0].clone().copy_(*args[1:])
             target = beside(target)
         return target(*args, **kwargs)
 
@@ -164,10 +175,11 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
     interpreter = Float64(graph.module, own_epsilon=own_epsilon)
     placeholders = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
     rewritten = {
-        str(node.args[0])
+        _base(node).name
         for node in graph.module.graph.nodes
         if node.op == "call_function" and is_in_place(node)
     }
+    writes = not rewritten.isdisjoint(graph.parameters)
 
     def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
         waiting = iter(inputs)
@@ -180,12 +192,32 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
                 values.append(double(graph.constants[placeholder]))
             else:
                 values.append(double(next(waiting)))
-        result = interpreter.run(*values)
+        # Where weights are written over, autograd keeps what they were.
+        with kept_as_copies() if writes else contextlib.nullcontext():
+            result = interpreter.run(*values)
         interpreter.args_iter = iter(())  # it would hold the weights until the next run
         flat = result if isinstance(result, list | tuple) else [result]
         return real([v for v in flat if isinstance(v, Tensor)])
 
     return run
+
+
+def kept_as_copies() -> contextlib.AbstractContextManager[Any]:
+    """Autograd keeps copies of what it needs, which may be written over."""
+    return torch.autograd.graph.saved_tensors_hooks(lambda v: v.detach().clone(), lambda v: v)
+
+
+def _base(node: fx.Node) -> fx.Node:
+    """The node in whose memory a node lies, and that in none."""
+    source = written_by(node) or shares_memory(node)
+    return node if source is None else _base(source)
+
+
+def together(runs: Sequence[Run]) -> Run:
+    """All of them, one after the other: the outputs of one, then of the next."""
+    if len(runs) == 1:
+        return runs[0]
+    return lambda parameters, inputs: [v for run in runs for v in run(parameters, inputs)]
 
 
 def real(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -41,6 +41,27 @@ def _cosine_embedding_loss(
     return (loss, loss.mean(), loss.sum())[reduction]
 
 
+_RENORM_EPSILON: Final = 1e-7  # in `embedding_renorm_`
 STAND_INS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"_grouped_mm": _grouped_mm, "cosine_embedding_loss": _cosine_embedding_loss}
 )
+
+
+def shorten_(
+    table: Tensor, rows: Tensor, length: float, power: float = 2.0, *, epsilon: bool
+) -> Tensor:
+    """What `embedding_renorm_` does to the rows that are read, with a derivative.
+
+    Args:
+        table: It is written into.
+        rows: Those that are read.
+        length: Rows that are longer are brought to it.
+        power: Of the norm.
+        epsilon: Add to the norm what torch adds.
+    """
+    rows = rows.flatten().unique()
+    norms = table[rows].norm(power, dim=1)
+    short = length / (norms + (_RENORM_EPSILON if epsilon else 0.0))
+    factors = torch.where(norms > length, short, torch.ones_like(norms))
+    whole = torch.ones(len(table), dtype=table.dtype, device=table.device)
+    return table.copy_(table.clone() * whole.index_put((rows,), factors)[:, None])

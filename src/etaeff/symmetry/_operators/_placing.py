@@ -4,7 +4,6 @@ from typing import Final
 
 from etaeff.symmetry._operators._axes import elementwise
 from etaeff.symmetry._operators._call import Call, degree_of
-from etaeff.symmetry._operators._degree_rules import joined
 from etaeff.symmetry._operators._degrees import Degree
 from etaeff.symmetry._operators._operator import Operator, rows
 from etaeff.symmetry._operators._shifts import MaskedShift, NotForgottenError, ShiftedCall
@@ -51,6 +50,5 @@ PLACING: Final = rows(
               chooses=True)),
     ("masked_fill_ fill_", Operator(_filled, axes=elementwise)),
     ("pad constant_pad_nd", Operator(_padded)),
-    ("copy fill", Operator(_copied, axes=elementwise)),
-    ("copy_", Operator(joined, axes=elementwise)),
+    ("copy copy_ fill", Operator(_copied, axes=elementwise)),
 )  # fmt: skip

@@ -20,6 +20,7 @@ from etaeff.symmetry._proof._piecewise import followed, whole, whole_call
 from etaeff.symmetry._tracing._graph import Graph
 from etaeff.symmetry._tracing._nodes import WRAPPERS, covers, module_of, name_of, written_by
 from etaeff.symmetry._tracing._torch import argument_names, is_operator, numbers_by_default
+from etaeff.symmetry._tracing._values import is_zero
 
 
 @dataclass
@@ -66,13 +67,29 @@ def carried(
         if node.op != "placeholder":
             continue
         name, constant = graph.parameters.get(node.name), graph.constant(node)
-        zeros = constant is not None and _is_zero(constant)
+        zeros = constant is not None and is_zero(constant)
         value = value_of(node.meta.get("val"), None if zeros else FREE)
         if name is not None and value.floating and value.degree is not None:
             value = pieces.value(parameters[name], value)
         inputs.append(value)
     results = _Interpreter(graph.module, flow).run(inputs)
     return flow, [value for value in flat(results) if value.floating]
+
+
+def united(flows: Sequence[Flow]) -> Flow:
+    """What several graphs of one model demand together."""
+    if len(flows) == 1:
+        return flows[0]
+    both = Flow()
+    for flow in flows:
+        for row, cause in zip(flow.constraints.rows, flow.constraints.causes, strict=True):
+            both.constraints.vanish(row, cause)
+        both.outputs += flow.outputs
+        both.unknown |= flow.unknown
+        both.read |= flow.read
+        for index, modules in flow.absorbed.items():
+            both.absorbed.setdefault(index, []).extend(modules)
+    return both
 
 
 class _Interpreter:
@@ -108,7 +125,7 @@ class _Interpreter:
         for part in str(node.target).split("."):
             attribute = getattr(attribute, part)
         if isinstance(attribute, Tensor):
-            return value_of(attribute, None if _is_zero(attribute) else FREE)
+            return value_of(attribute, None if is_zero(attribute) else FREE)
         return attribute
 
     def _filled(self, argument: Any) -> Any:
@@ -244,14 +261,6 @@ def _by_rule(row: Operator, call: Call) -> Degree | list[Degree]:
     if degree is None and somewhere and row.degree is not zero:
         raise NoRuleError
     return degree
-
-
-def _is_zero(constant: Tensor) -> bool:
-    """Whether it is known to be zero everywhere."""
-    try:
-        return not constant.is_meta and constant.numel() < 1e6 and not bool(constant.any())
-    except RuntimeError:  # it is no tensor that can be asked
-        return False
 
 
 def _like(meta: Any, degree: Degree | list[Degree]) -> Any:

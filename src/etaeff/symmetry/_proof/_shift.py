@@ -68,7 +68,10 @@ def _after(node: fx.Node, shifts: dict[fx.Node, Any]) -> Any:
         shift = shift.shift
     if not isinstance(shift, Tensor):
         raise NotForgottenError
-    return rule(ShiftedCall(node, positions[0], shift))
+    try:
+        return rule(ShiftedCall(node, positions[0], shift))
+    except (IndexError, RuntimeError, TypeError) as error:  # shapes that a rule does not know
+        raise NotForgottenError from error
 
 
 def _shifted(node: fx.Node, shifts: dict[fx.Node, Any]) -> list[fx.Node]:

@@ -31,8 +31,8 @@ def export(
     """
     with quiet(), without_new_buffer_hooks():
         try:
-            program = torch.export.export(model, tuple(args), dict(kwargs), strict=False)
-            return of_program(program), ""
+            program = torch.export.export(model, *copied((tuple(args), dict(kwargs))), strict=False)
+            return of_program(program, dict(model.named_parameters())), ""
         except Exception as error:
             failure = error
     check_that_it_runs(model, args, kwargs)
@@ -47,13 +47,17 @@ def check_that_it_runs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[st
     Raises:
         UsageError: With the model's own error.
     """
-    try:
-        with quiet(), torch.no_grad(), unwritten(model):
-            model(*copied(args), **copied(kwargs))
-    except Exception as error:
-        raise UsageError(
-            f"{type(model).__name__} fails on {described(args, kwargs)}: {in_a_line(error)}"
-        ) from error
+    failures = []
+    for follows in (False, True):  # it may take gradients inside, or refuse to be followed
+        try:
+            with quiet(), torch.set_grad_enabled(follows), unwritten(model):
+                model(*copied(args), **copied(kwargs))
+            return
+        except Exception as error:
+            failures.append(error)
+    raise UsageError(
+        f"{type(model).__name__} fails on {described(args, kwargs)}: {in_a_line(failures[0])}"
+    ) from failures[0]
 
 
 @contextlib.contextmanager

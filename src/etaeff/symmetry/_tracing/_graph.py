@@ -1,14 +1,21 @@
 """The graph of a forward pass, whichever tracer made it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from etaeff.symmetry._tracing._nodes import is_in_place, is_written
-from etaeff.symmetry._tracing._torch import is_of_a_transform
+from etaeff.symmetry._tracing._shared import shared_with_parameters
+from etaeff.symmetry._tracing._torch import (
+    draws,
+    is_a_level,
+    is_of_a_transform,
+    with_whole_sizes,
+)
 
 
 @dataclass(frozen=True)
@@ -20,17 +27,34 @@ class Graph:
             inputs, in order.
         parameters: Parameter of each placeholder that is one.
         constants: Value of each placeholder that is a buffer or another tensor of the model.
+        shared: Parameters of which a constant shows a part, and what lies beside them.
     """
 
     module: fx.GraphModule
     parameters: Mapping[str, str]
     constants: Mapping[str, Tensor]
+    shared: Sequence[str] = ()
+
+    def read(self) -> set[str]:
+        """The parameters that it reads."""
+        nodes = self.module.graph.nodes
+        return {self.parameters[n.name] for n in nodes if n.name in self.parameters and n.users}
 
     def __post_init__(self) -> None:
-        """Drop dead code: what it does to a weight is nothing to the outputs."""
+        """Drop dead code: what it does to a weight is nothing to the outputs.
+
+        What draws stays, or the next would draw its numbers.
+        And sizes become whole numbers, so that nobody else needs to know of symbols.
+        """
         self.module.graph.eliminate_dead_code(
-            lambda node: node.op in ("placeholder", "output") or is_in_place(node)
+            lambda node: (
+                node.op in ("placeholder", "output") or is_in_place(node) or draws(node.target)
+            )
         )
+        for inner in self.module.modules():
+            for node in inner.graph.nodes if isinstance(inner, fx.GraphModule) else ():
+                if "val" in node.meta:
+                    node.meta["val"] = with_whole_sizes(node.meta["val"])
         for node in self.module.graph.nodes:
             constant = self.constant(node)
             if constant is not None and constant.numel() == 1 and constant.is_floating_point():
@@ -53,21 +77,45 @@ class Graph:
         return found if known else None
 
 
-def of_program(program: torch.export.ExportedProgram) -> Graph:
+def of_program(
+    program: torch.export.ExportedProgram, own: Mapping[str, Tensor] = MappingProxyType({})
+) -> Graph:
     """The graph of an exported program, which is used up; new values of buffers are left out.
+
+    Args:
+        program: Of a model.
+        own: The parameters of the model by name.
 
     Raises:
         ValueError: If a transform of `torch.func` left values in it that were made of weights.
     """
     signature = program.graph_signature
-    if any(map(is_of_a_transform, program.constants.values())):
+    calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    if any(map(is_of_a_transform, program.constants.values())) or any(map(is_a_level, calls)):
         raise ValueError("a transform of torch.func hides what its values are made of.")
     stored = {**program.constants, **program.state_dict}
     kept = {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     output = program.graph.output_node()
     output.args = (tuple(output.args[0])[len(signature.buffers_to_mutate) :],)
-    return Graph(
-        program.graph_module,
-        dict(signature.inputs_to_parameters),
-        {placeholder: stored[name] for placeholder, name in kept.items()},
-    )
+    constants = {placeholder: stored[name] for placeholder, name in kept.items()}
+    return graph_of(program.graph_module, signature.inputs_to_parameters, constants, own)
+
+
+def graph_of(
+    module: fx.GraphModule,
+    parameters: Mapping[str, str],
+    constants: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    memory: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Graph:
+    """The graph, in which constants in the memory of a parameter are that parameter.
+
+    Args:
+        module: The operators; they are changed.
+        parameters: Parameter of each placeholder that is one.
+        constants: Value of each other placeholder that the model has.
+        own: The parameters of the model by name.
+        memory: Of constants whose value is a copy, the tensor that was copied.
+    """
+    found = shared_with_parameters(module, parameters, constants, own, memory)
+    return Graph(module, found.parameters, found.constants, found.held)

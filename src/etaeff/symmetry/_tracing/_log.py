@@ -7,21 +7,34 @@ from typing import Any
 import torch
 from torch import nn
 
+from etaeff.symmetry._tracing._decisions import Listener
 from etaeff.symmetry._tracing._export import MACHINE_ERRORS, quiet
-from etaeff.symmetry._tracing._graph import Graph
-from etaeff.symmetry._tracing._torch import logged, taken_apart, tell_modules
+from etaeff.symmetry._tracing._graph import Graph, graph_of
+from etaeff.symmetry._tracing._torch import flattened, logged, tell_modules
 from etaeff.symmetry._tracing._values import copied, tensors_in
 from etaeff.symmetry._words import in_a_line
 
 
 def dispatch_log(
-    model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
+    model: nn.Module,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    listener: Listener,
+    *,
+    taken_apart: bool = False,
 ) -> tuple[Graph | None, str]:
     """The graph of the operators that ran on these arguments, or why there is none.
 
-    It holds for the path that they took through the model.
+    It holds for the path that they took through the model, of which `listener` hears.
+
+    Args:
+        model: The model.
+        args: Positional arguments of its forward pass.
+        kwargs: Keyword arguments.
+        listener: It has heard nothing yet.
+        taken_apart: See `logged`.
     """
-    values, put_together = taken_apart(copied((tuple(args), dict(kwargs))))
+    values, put_together = flattened(copied((tuple(args), dict(kwargs))))
     parameters = {name: p.detach().clone() for name, p in model.named_parameters()}
     buffers = {name: b.detach().clone() for name, b in model.named_buffers()}
 
@@ -29,23 +42,28 @@ def dispatch_log(
         given = iter(flat)
         state = {name: next(given) for name in (*parameters, *buffers)}
         positional, named = put_together(list(given))
-        result = torch.func.functional_call(model, state, positional, named)
+        with listener:
+            result = torch.func.functional_call(model, state, positional, named)
         return tensors_in(result)
 
     with quiet(), _named_in_metadata(model):
         try:
             copies = (b.clone() for b in buffers.values())
-            module = logged(forward, [*parameters.values(), *copies, *values])
+            module = logged(
+                forward, [*parameters.values(), *copies, *values], taken_apart=taken_apart
+            )
         except MACHINE_ERRORS:
             raise
         except Exception as error:
             return None, in_a_line(error)
     placeholders = [node.name for node in module.graph.nodes if node.op == "placeholder"]
-    split = len(parameters)
-    return Graph(
+    inside = placeholders[len(parameters) :]
+    return graph_of(
         module,
         dict(zip(placeholders, parameters, strict=False)),
-        dict(zip(placeholders[split:], buffers.values(), strict=False)),
+        dict(zip(inside, buffers.values(), strict=False)),
+        dict(model.named_parameters()),
+        dict(zip(inside, (b for _, b in model.named_buffers()), strict=False)),
     ), ""
 
 

@@ -17,20 +17,31 @@ from etaeff.symmetry._tracing._torch import buffers_of
 @contextlib.contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
     """Put back modes, buffers, gradients and random states afterwards, also on errors."""
+    chance = random.getstate()
+    numpy = sys.modules.get("numpy")
+    numbers = numpy.random.get_state() if numpy else None
+    try:
+        with module_unchanged(model), torch.random.fork_rng(range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(chance)
+        if numpy:
+            numpy.random.set_state(numbers)
+
+
+@contextlib.contextmanager
+def module_unchanged(model: nn.Module) -> Iterator[None]:
+    """Put back modes, attributes, buffers and gradients, and leave chance alone."""
     attributes = [_attributes(module) for module in model.modules()]
     data = {p: p.data for p in model.parameters()}
     held = [
         (module, name, b) for module in model.modules() for name, b in buffers_of(module).items()
     ]
     values = [None if b is None or b.is_meta else b.detach().clone() for _, _, b in held]
-    chance = random.getstate()
-    numpy = sys.modules.get("numpy")
-    numbers = numpy.random.get_state() if numpy else None
     gradients = {p: p.grad for p in model.parameters()}
     flags = {p: p.requires_grad for p in model.parameters()}
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
+        yield
     finally:
         for put_back in attributes:
             put_back()
@@ -38,9 +49,6 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             buffers_of(module)[name] = buffer  # a forward pass may have put another in its place
             if buffer is not None and value is not None:
                 _put_back(buffer, value)
-        random.setstate(chance)
-        if numpy:
-            numpy.random.set_state(numbers)
         for parameter, gradient in gradients.items():
             if parameter.data_ptr() != data[parameter].data_ptr():
                 parameter.data = data[parameter]
@@ -86,7 +94,7 @@ def unwritten(model: nn.Module) -> Iterator[None]:
 
 def _put_back(tensor: Tensor, value: Tensor) -> None:
     """Write only what has changed, or autograd would call it newer than it is."""
-    if not torch.equal(_bits(tensor), _bits(value)):
+    if tensor.layout is not torch.strided or not torch.equal(_bits(tensor), _bits(value)):
         with torch.no_grad():
             tensor.copy_(value)
 

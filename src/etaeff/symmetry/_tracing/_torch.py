@@ -4,14 +4,17 @@ Each is here for want of a public way. What is only undocumented stands here too
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
 import torch
 import torch.fx.traceback as metadata  # where `fx` keeps what a tracer tells of a node
 import torch.utils._pytree as pytree  # arguments as `torch.export` nests them
+import torch.utils.checkpoint
 from torch import Tensor, fx, nn
-from torch._ops import OpOverload  # the type of `torch.ops.aten.add.Tensor`
+from torch._ops import OpOverload, OpOverloadPacket  # the type of `torch.ops.aten.add.Tensor`
 from torch.fx.experimental.proxy_tensor import make_fx  # what `torch.export` traces with
 from torch.multiprocessing.reductions import StorageWeakRef  # see `Storage`
 
@@ -22,6 +25,8 @@ WRAPPED_UNDER: Final = {
     "DataParallel": "module",
 }
 
+_COUNT: Final = 48  # for a size that only a run tells; many numbers divide it
+
 # ------------------------------------------------------------------------------ nested arguments
 
 
@@ -30,7 +35,7 @@ def leaves(values: Any) -> list[Any]:
     return pytree.tree_leaves(values)
 
 
-def taken_apart(values: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+def flattened(values: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """The leaves, and what puts others in their places."""
     flat, shape = pytree.tree_flatten(values)
     return flat, lambda others: pytree.tree_unflatten(list(others), shape)
@@ -67,6 +72,11 @@ def is_operator(target: object) -> TypeGuard[OpOverload]:
     return isinstance(target, OpOverload)
 
 
+def draws(target: object) -> bool:
+    """Whether an operator takes from torch's chance."""
+    return is_operator(target) and torch.Tag.nondeterministic_seeded in target.tags
+
+
 def schema_of(target: object) -> Any:
     """The schema of an operator: arguments, results, and which of them share memory; or `None`."""
     return getattr(target, "_schema", None)
@@ -101,12 +111,20 @@ def beside(target: OpOverload) -> Any:
 # --------------------------------------------------------------------------------------- tracing
 
 
-def logged(forward: Callable[..., Any], args: Sequence[Any]) -> fx.GraphModule:
-    """The operators that run in `forward`, before autograd takes them apart.
+def logged(
+    forward: Callable[..., Any], args: Sequence[Any], *, taken_apart: bool = False
+) -> fx.GraphModule:
+    """The operators that run in `forward`.
 
     Numbers that leave a tensor become constants, where `torch.export` would refuse.
+
+    Args:
+        forward: What runs.
+        args: Its arguments.
+        taken_apart: Those that autograd and the transforms of `torch.func` come down to, in place
+            of those that the model calls. So a model may take gradients inside.
     """
-    tracer = make_fx(forward, pre_dispatch=True, _error_on_data_dependent_ops=False)
+    tracer = make_fx(forward, pre_dispatch=not taken_apart, _error_on_data_dependent_ops=False)
     with metadata.preserve_node_meta():
         return tracer(*args)
 
@@ -114,6 +132,105 @@ def logged(forward: Callable[..., Any], args: Sequence[Any]) -> fx.GraphModule:
 def tell_modules(stack: Sequence[tuple[str, str]]) -> None:
     """Tell the nodes to come in which modules, by path and class, they stand."""
     metadata.current_meta["nn_module_stack"] = {path: (path, kind) for path, kind in stack}
+
+
+def with_whole_sizes(described: Any) -> Any:
+    """What a node's `val` describes, with whole numbers in place of sizes that are symbols.
+
+    A symbol stands for its value in the trace. That of a count which only a run tells, such as the
+    true entries of a mask, has none, and any number will do from 2 on: less would be no axis.
+    """
+    if isinstance(described, list | tuple):
+        return type(described)(map(with_whole_sizes, described))
+    if isinstance(described, torch.SymInt):
+        return _whole(described)
+    if not isinstance(described, Tensor) or described.layout is not torch.strided:
+        return described
+    if all(type(size) is int for size in (*described.shape, *described.stride())):
+        return described
+    shape = [size if type(size) is int else max(_whole(size), 2) for size in described.shape]
+    order = sorted(range(len(shape)), key=lambda axis: _whole(described.stride(axis)), reverse=True)
+    stride, step = dict.fromkeys(order, 0), 1
+    for axis in reversed(order):
+        stride[axis] = step if _whole(described.stride(axis)) else 0
+        step *= shape[axis] if stride[axis] else 1
+    steps = [stride[axis] for axis in range(len(shape))]
+    return torch.empty_strided(shape, steps, dtype=described.dtype, device="meta")
+
+
+def _whole(size: Any) -> int:
+    """A number in place of a size."""
+    if type(size) is int:
+        return size
+    if size.node.has_hint():
+        return int(size.node.hint)
+    expression = size.node.expr
+    counts = dict.fromkeys(expression.free_symbols, _COUNT)
+    return int(expression.xreplace(counts))
+
+
+def is_a_level(target: object) -> bool:
+    """Whether a node of a graph begins or ends a `torch.vmap`, which cannot be run again there."""
+    return getattr(target, "__module__", "") == "torch._functorch.predispatch"
+
+
+def is_differentiated(value: object) -> bool:
+    """Whether `torch.func.grad` or its kin follow a value."""
+    return isinstance(value, Tensor) and torch._C._functorch.is_gradtrackingtensor(value)
+
+
+def is_data(function: object) -> bool:
+    """Whether a call reads `tensor.data`, in whose place modes of torch see this."""
+    return bool(function == Tensor.data.__get__)  # type: ignore[attr-defined]
+
+
+@functools.cache
+def named_places(
+    function: Callable[..., Any], names: tuple[str, ...]
+) -> Mapping[str, tuple[int, Any]]:
+    """Where a function of torch takes some arguments, and what they are if they are left out.
+
+    Functions that are written in C have no signature; ATen's schema of that name tells it.
+    """
+    try:
+        given = [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
+    except (TypeError, ValueError):
+        packet = getattr(torch.ops.aten, getattr(function, "__name__", ""), None)
+        packets = [packet] if isinstance(packet, OpOverloadPacket) else []
+        overloads = [getattr(one, name) for one in packets for name in one.overloads()]
+        schemas = [
+            [(argument.name, argument.default_value) for argument in schema_of(overload).arguments]
+            for overload in overloads
+        ]
+        given = max(schemas, key=lambda schema: sum(a in names for a, _ in schema), default=[])
+    return {name: (i, default) for i, (name, default) in enumerate(given) if name in names}
+
+
+@contextlib.contextmanager
+def without_saved_tensor_hooks() -> Iterator[None]:
+    """Autograd keeps what it needs as it is, whatever hooks were set; there is no public way."""
+    hooks = []
+    while (pair := torch._C._autograd._top_saved_tensors_default_hooks(True)) is not None:
+        torch._C._autograd._pop_saved_tensors_default_hooks()
+        hooks.append(pair)
+    try:
+        yield
+    finally:
+        for pair in reversed(hooks):
+            torch._C._autograd._push_saved_tensors_default_hooks(*pair)
+
+
+@contextlib.contextmanager
+def without_checkpoints() -> Iterator[None]:
+    """Checkpoints of the reentrant kind run their function and no more."""
+    kind: Any = torch.utils.checkpoint.CheckpointFunction
+    before = kind.apply
+    kind.apply = lambda function, _keep_chance, *args: function(*args)
+    try:
+        yield
+    finally:
+        del kind.apply
+        assert kind.apply == before
 
 
 def is_of_a_transform(constant: object) -> bool:
@@ -160,6 +277,13 @@ def has_memory(tensor: Tensor) -> bool:
 def address_of(tensor: Tensor) -> int:
     """What `Storage.address` is of the memory of a tensor."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def entries(tensor: Tensor) -> tuple[int, int]:
+    """Places of the first and last entry of a tensor in its memory, counted in entries."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    first = int(tensor.storage_offset())
+    return first, first + sum((length - 1) * stride for length, stride in steps)
 
 
 def version_of(tensor: Tensor) -> int:

@@ -22,3 +22,11 @@ def tensors_in(results: Any) -> list[Tensor]:
         elif is_dataclass(leaf) and not isinstance(leaf, type):
             tensors += tensors_in([getattr(leaf, field.name) for field in fields(leaf)])
     return tensors
+
+
+def is_zero(constant: Tensor) -> bool:
+    """Whether it is known to be zero everywhere."""
+    try:
+        return not constant.is_meta and constant.numel() < 1e6 and not bool(constant.any())
+    except RuntimeError:  # it is no tensor that can be asked
+        return False
