@@ -56,6 +56,7 @@ LENGTHS = torch.tensor([4, 2])
 OFFSETS = torch.tensor([1, 4], dtype=torch.int32)
 LABELS = torch.tensor([0, 3, 1, 2])
 SIGNS = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+SPARSE = torch.tensor([[0.0, 2.0], [0.0, 0.0]], dtype=torch.float64).repeat(2, 2).to_sparse()
 OPTIONS = {"dtype": torch.float64}
 
 # How each operator is called. Where there are several calls, all are measured.
@@ -363,6 +364,35 @@ CALLS = (
     (
         lambda op, third_batch, batch, other_batch: op(third_batch.clone(), batch, other_batch),
         "baddbmm_",
+    ),
+    (lambda op, a, u, v: op(a, [4], u, v, 1e-30), "native_layer_norm"),
+    (
+        lambda op, a, u, v: op(
+            a, u, v, torch.zeros(4, **OPTIONS), torch.ones(4, **OPTIONS), True, 0.1, 1e-30
+        ),
+        "native_batch_norm",
+    ),
+    (
+        lambda op, a, u, v: op(
+            a, u, v, torch.zeros(4, **OPTIONS), torch.ones(4, **OPTIONS), False, 0.1, 1e-30
+        ),
+        "native_batch_norm",
+    ),
+    (lambda op, a: op(a, None, None, None, None, True, 0.1, 1e-30), "native_batch_norm"),
+    (lambda op, x2, u, v: op(x2, u, v, 2, 4, 36, 2, 1e-30), "native_group_norm"),
+    (lambda op, a, b: op(a, b, 0), "threshold_backward"),
+    (lambda op, a, b: op(a, b, 0.2), "threshold_backward"),
+    (lambda op, a, p: op(a, p), "tanh_backward sigmoid_backward"),
+    (lambda op, a, b: op(a, b), "gelu_backward silu_backward mish_backward hardswish_backward"),
+    (lambda op, a, b: op(a, b, 1, 20), "softplus_backward"),
+    (lambda op, a, b: op(a, b, -1, 1), "hardtanh_backward"),
+    (lambda op, a: op(a, 0.5, True), "native_dropout"),
+    (lambda op, a: op(SPARSE, a), "_sparse_mm"),
+    (
+        lambda op, batch, other_batch, third_batch: op(
+            batch[None], other_batch[None], third_batch[None]
+        ),
+        "_scaled_dot_product_flash_attention_for_cpu",
     ),
     (lambda op, a, u, v: op(a, [4], u, v, 1e-30), "layer_norm"),
     (lambda op, a: op(a, [4], None, None, 1e-30), "layer_norm"),

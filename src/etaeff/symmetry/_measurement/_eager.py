@@ -18,6 +18,7 @@ from etaeff.symmetry._tracing._torch import (
     entries,
     flattened,
     has_memory,
+    in_plain_torch,
     without_checkpoints,
     without_saved_tensor_hooks,
 )
@@ -122,6 +123,7 @@ def _ready(model: nn.Module, *, without_epsilon: bool) -> Iterator[None]:
         module_unchanged(model),
         without_saved_tensor_hooks(),
         without_checkpoints(),
+        in_plain_torch(),
         torch.set_grad_enabled(torch.is_grad_enabled()),  # which the model may leave changed
     ):
         torch.backends.mha.set_fastpath_enabled(False)

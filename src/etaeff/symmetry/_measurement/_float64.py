@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._measurement._stand_ins import STAND_INS, shorten_
+from etaeff.symmetry._measurement._stand_ins import STAND_INS, WITHOUT_EPSILON, shorten_
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
 from etaeff.symmetry._operators._epsilon import epsilon_of
@@ -78,7 +78,7 @@ class Float64(fx.Interpreter):
             changed["training"] = False
         if "eps" in row.epsilon and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._epsilon_of_type() if self.own_epsilon else TINY
-        if name in STAND_INS:
+        if name in STAND_INS and not (self.own_epsilon and name in WITHOUT_EPSILON):
             return STAND_INS[name](**{key: changed[key] for key in schema if key in changed})
         positional = [changed.pop(key) for key in schema[: len(args)]]
         result = self._written(target, positional, changed)

@@ -41,6 +41,7 @@ def _cosine_embedding_loss(
     return (loss, loss.mean(), loss.sum())[reduction]
 
 
+WITHOUT_EPSILON: Final = frozenset({"cosine_embedding_loss"})  # not for the model's own ε
 _RENORM_EPSILON: Final = 1e-7  # in `embedding_renorm_`
 STAND_INS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {"_grouped_mm": _grouped_mm, "cosine_embedding_loss": _cosine_embedding_loss}

@@ -60,7 +60,6 @@ NONLINEAR: Final = rows(
      Operator(same, memory=Memory.MAY_BE_ITS_INPUT, axes=elementwise, chance=Chance.DROPS)),
     ("dropout_", Operator(same, axes=elementwise, chance=Chance.DROPS)),
     ("feature_dropout_", Operator(chance=Chance.DROPS)),
-    ("native_dropout", Operator(chance=Chance.DROPS_AND_RETURNS_MASK)),
     ("alpha_dropout alpha_dropout_ feature_alpha_dropout feature_alpha_dropout_",
      Operator(bounded, chance=Chance.DROPS)),
     ("bernoulli bernoulli_", Operator(bounded, chance=Chance.COIN)),

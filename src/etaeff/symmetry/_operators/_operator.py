@@ -2,8 +2,8 @@
 
 A row is an `Operator`. It stands in the file of its family (`_arithmetic.py`, `_nonlinear.py`,
 `_shapes.py`, `_placing.py`, `_reductions.py`, `_products.py`, `_normalisation.py`, `_pooling.py`,
-`_recurrent.py`, `_constants.py`), beside the rules that only its family has; `_table.py` puts them
-together. What a row does not say has the default: nothing is known of it.
+`_recurrent.py`, `_constants.py`, `_taken_apart.py`), beside the rules that only its family has;
+`_table.py` puts them together. What a row does not say has the default: nothing is known of it.
 """
 
 from collections.abc import Callable

@@ -15,6 +15,7 @@ from etaeff.symmetry._operators._products import PRODUCTS
 from etaeff.symmetry._operators._recurrent import RECURRENT
 from etaeff.symmetry._operators._reductions import REDUCTIONS
 from etaeff.symmetry._operators._shapes import SHAPES
+from etaeff.symmetry._operators._taken_apart import TAKEN_APART
 
 FAMILIES: Final = (
     ARITHMETIC,
@@ -27,6 +28,7 @@ FAMILIES: Final = (
     POOLING,
     RECURRENT,
     CONSTANTS,
+    TAKEN_APART,
 )
 OPERATORS: Final[Mapping[str, Operator]] = MappingProxyType(
     {name: row for family in FAMILIES for name, row in family.items()}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._tracing._nodes import is_in_place, is_written
+from etaeff.symmetry._tracing._nodes import attribute_of, is_in_place, is_written
 from etaeff.symmetry._tracing._shared import shared_with_parameters
 from etaeff.symmetry._tracing._torch import (
     draws,
@@ -70,9 +70,7 @@ class Graph:
         if node.op == "placeholder":
             found = self.constants.get(node.name)
         elif node.op == "get_attr":
-            found = self.module
-            for part in str(node.target).split("."):
-                found = getattr(found, part)
+            found = attribute_of(self.module, node)
         known = isinstance(found, Tensor) and not found.is_meta and not is_written(node)
         return found if known else None
 
@@ -90,9 +88,6 @@ def of_program(
         ValueError: If a transform of `torch.func` left values in it that were made of weights.
     """
     signature = program.graph_signature
-    calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
-    if any(map(is_of_a_transform, program.constants.values())) or any(map(is_a_level, calls)):
-        raise ValueError("a transform of torch.func hides what its values are made of.")
     stored = {**program.constants, **program.state_dict}
     kept = {**signature.inputs_to_buffers, **signature.inputs_to_lifted_tensor_constants}
     output = program.graph.output_node()
@@ -116,6 +111,13 @@ def graph_of(
         constants: Value of each other placeholder that the model has.
         own: The parameters of the model by name.
         memory: Of constants whose value is a copy, the tensor that was copied.
+
+    Raises:
+        ValueError: If it cannot be run again, because a transform of `torch.func` begins in it.
     """
+    held = [attribute_of(module, node) for node in module.graph.nodes if node.op == "get_attr"]
+    levels = any(is_a_level(node.target) for node in module.graph.nodes)
+    if levels or any(map(is_of_a_transform, [*constants.values(), *held])):
+        raise ValueError("a transform of torch.func hides what its values are made of.")
     found = shared_with_parameters(module, parameters, constants, own, memory)
     return Graph(module, found.parameters, found.constants, found.held)

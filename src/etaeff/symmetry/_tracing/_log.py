@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, fx, nn
 
 from etaeff.symmetry._tracing._decisions import Listener
 from etaeff.symmetry._tracing._export import MACHINE_ERRORS, quiet
 from etaeff.symmetry._tracing._graph import Graph, graph_of
-from etaeff.symmetry._tracing._torch import flattened, logged, tell_modules
+from etaeff.symmetry._tracing._torch import flattened, in_plain_torch, logged, tell_modules
 from etaeff.symmetry._tracing._values import copied, tensors_in
 from etaeff.symmetry._words import in_a_line
 
@@ -46,16 +46,26 @@ def dispatch_log(
             result = torch.func.functional_call(model, state, positional, named)
         return tensors_in(result)
 
-    with quiet(), _named_in_metadata(model):
+    with quiet(), in_plain_torch(), _named_in_metadata(model):
         try:
             copies = (b.clone() for b in buffers.values())
             module = logged(
                 forward, [*parameters.values(), *copies, *values], taken_apart=taken_apart
             )
+            return _graph(model, module, parameters, buffers), ""
         except MACHINE_ERRORS:
             raise
         except Exception as error:
             return None, in_a_line(error)
+
+
+def _graph(
+    model: nn.Module,
+    module: fx.GraphModule,
+    parameters: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
+) -> Graph:
+    """The graph of a log whose first placeholders are the parameters, and the next the buffers."""
     placeholders = [node.name for node in module.graph.nodes if node.op == "placeholder"]
     inside = placeholders[len(parameters) :]
     return graph_of(
@@ -64,7 +74,7 @@ def dispatch_log(
         dict(zip(inside, buffers.values(), strict=False)),
         dict(model.named_parameters()),
         dict(zip(inside, (b for _, b in model.named_buffers()), strict=False)),
-    ), ""
+    )
 
 
 @contextlib.contextmanager

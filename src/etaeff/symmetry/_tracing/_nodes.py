@@ -24,6 +24,13 @@ def operator_name(target: object) -> str:
     return name if library == "aten" else f"{library}::{name}"
 
 
+def attribute_of(module: Any, node: fx.Node) -> Any:
+    """What a node reads from the module of its graph; `None` if that is not there."""
+    for part in str(node.target).split("."):
+        module = getattr(module, part, None)
+    return module
+
+
 def is_in_place(node: fx.Node) -> bool:
     """Whether an operator writes into its first argument."""
     name = name_of(node)

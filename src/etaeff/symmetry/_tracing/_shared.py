@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._tracing._nodes import attribute_of
 from etaeff.symmetry._tracing._torch import address_of, entries, has_memory
 
 
@@ -47,7 +48,7 @@ def shared_with_parameters(
     attributes = [node for node in module.graph.nodes if node.op == "get_attr"]
     nodes = [placeholders[name] for name in constants] + attributes
     for node in nodes:
-        value = memory.get(node.name, constants.get(node.name, _attribute(module, node)))
+        value = memory.get(node.name, constants.get(node.name, attribute_of(module, node)))
         name = next(_in_the_memory_of(value, own), None)
         if name is None:
             continue
@@ -60,13 +61,6 @@ def shared_with_parameters(
             continue
         _replace(node, of_parameter[name], value, own[name])
     return Shared(found, left, tuple(held))
-
-
-def _attribute(module: Any, node: fx.Node) -> Any:
-    """What a node of the graph reads from its module."""
-    for part in str(node.target).split(".") if node.op == "get_attr" else ():
-        module = getattr(module, part, None)
-    return module
 
 
 def _in_the_memory_of(value: Any, own: Mapping[str, Tensor]) -> Iterator[str]:

@@ -6,6 +6,7 @@ Each is here for want of a public way. What is only undocumented stands here too
 import contextlib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeGuard
 
@@ -14,6 +15,7 @@ import torch.fx.traceback as metadata  # where `fx` keeps what a tracer tells of
 import torch.utils._pytree as pytree  # arguments as `torch.export` nests them
 import torch.utils.checkpoint
 from torch import Tensor, fx, nn
+from torch._higher_order_ops.flex_attention import math_attention  # what `flex_attention` is
 from torch._ops import OpOverload, OpOverloadPacket  # the type of `torch.ops.aten.add.Tensor`
 from torch.fx.experimental.proxy_tensor import make_fx  # what `torch.export` traces with
 from torch.multiprocessing.reductions import StorageWeakRef  # see `Storage`
@@ -218,6 +220,32 @@ def without_saved_tensor_hooks() -> Iterator[None]:
     finally:
         for pair in reversed(hooks):
             torch._C._autograd._push_saved_tensors_default_hooks(*pair)
+
+
+@contextlib.contextmanager
+def in_plain_torch() -> Iterator[None]:
+    """What is compiled runs as it is written, and `flex_attention` as the products that it is.
+
+    Compilers see no modes of torch, and on a CPU `flex_attention` refuses weights that train.
+    """
+    dynamo = "torch._dynamo" in sys.modules  # loading it takes a second, and nobody has
+    flex: Any = sys.modules.get("torch.nn.attention.flex_attention")
+    before = {} if flex is None else {name: getattr(flex, name) for name in _PLAIN_ATTENTION}
+    with torch.compiler.set_stance("force_eager") if dynamo else contextlib.nullcontext():
+        try:
+            if before:
+                vars(flex).update(_PLAIN_ATTENTION)
+            yield
+        finally:
+            if before:
+                vars(flex).update(before)
+
+
+_PLAIN_ATTENTION: Final = {
+    "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG": True,
+    "_validate_device": lambda *_: None,
+    "flex_attention_hop": math_attention,
+}
 
 
 @contextlib.contextmanager
