@@ -12,7 +12,8 @@ from etaeff.records.audits import DecayKind, Note, NoteKind, SymmetryKind, notes
 FACTS = {
     "failure": "TypeError: {no} text", "reason": "because.", "error": "RuntimeError: it broke",
     "call": "(float32[2, 3])", "samples": 8, "change": 0.25, "parts": "2 of 4 equal pieces",
-    "draws": 8, "graphs": "3 took paths of their own", "count": 6, "dimension": 3, "rank": 2, "missed": 1, "text": "A sentence.",
+    "draws": 8, "graphs": "3 took paths of their own",
+    "count": 6, "dimension": 3, "rank": 2, "missed": 1, "text": "A sentence.",
 }  # fmt: skip
 
 
