@@ -176,6 +176,23 @@ def test_the_model_is_as_it_was():
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+def test_a_model_that_calls_itself_has_its_own_results():
+    class Twice(Model):
+        def forward(self, x, again=True):
+            return super().forward(self(x, again=False)["hidden"][:, :3] if again else x)
+
+    seen = found(Twice(), outputs="logits")
+    assert seen.outputs == ("logits",)
+    assert seen.parameters[INVARIANT].group == "scale-invariant"
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_scripted_modules_have_no_hooks():
+    scripted = torch.jit.trace(nn.Linear(3, 2), (torch.randn(8, 3),))
+    assert "neither traced nor measured" in str(refusal(scripted))
+    assert "neither traced nor measured" in str(refusal(scripted, outputs=0))
+
+
 def test_an_audit_read_back_knows_its_outputs():
     seen = found(Model(), outputs="logits")
     assert seen.to_dict()["outputs"] == ["logits"]

@@ -1,10 +1,13 @@
 """Which of the tensors that a model returns count as its outputs, and what they are called."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from types import FrameType
 from typing import Any, Final, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from etaeff.errors import UnknownNameError, UsageError
@@ -73,7 +76,7 @@ def counted_outputs(
     """
     counted = Counted()
 
-    def chosen(_model: nn.Module, _args: Any, result: Any) -> list[Tensor]:
+    def chosen(result: Any) -> list[Tensor]:
         try:
             found = _chosen(result, outputs, loss)
         except Exception as error:
@@ -83,9 +86,9 @@ def counted_outputs(
         counted.names = tuple(name for name, tensor in found if _counts(tensor))
         return [tensor for _, tensor in found]
 
-    handle = model.register_forward_hook(chosen)
     try:
-        yield counted
+        with _result_of(model, chosen):
+            yield counted
         if not counted.names and (outputs is not None or loss is not None):
             raise UsageError(
                 f"{type(model).__name__} runs no forward hooks, so that no outputs of it can be "
@@ -95,8 +98,38 @@ def counted_outputs(
         if counted._failure is None:
             raise
         raise _as_usage(counted._failure, loss) from counted._failure
+
+
+@contextlib.contextmanager
+def _result_of(model: nn.Module, change: Callable[[Any], Any]) -> Iterator[None]:
+    """Change what a model returns to others; not to itself, which it may call."""
+    if isinstance(model, torch.jit.ScriptModule):  # which has no hooks
+        yield
+        return
+    calls: list[FrameType] = []  # those of the model that have not returned
+
+    def entered(_model: nn.Module, _args: Any) -> None:
+        here = sys._getframe(1)
+        running = set(_stack(here))
+        calls[:] = [call for call in calls if call in running] + [here]  # a call may have failed
+
+    def changed(_model: nn.Module, _args: Any, result: Any) -> Any:
+        calls.pop()
+        return None if calls else change(result)
+
+    handles = model.register_forward_pre_hook(entered), model.register_forward_hook(changed)
+    try:
+        yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    """A frame and those that called it."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def named_tensors(result: Any, name: str = "") -> Named:
