@@ -231,7 +231,7 @@ def missed(seeds):
         count[f"not found: {why}"] += found.rank + len(untouched) < truth.rank
         if not program.local:
             note = next(n for n in found.notes if "The samples alone" in n)
-            assert f"a null space of dimension {truth.rank - len(untouched)}," in note
+            assert f"allow {truth.rank - len(untouched)} independent scalings," in note
     print(dict(count))
     return count
 

@@ -116,6 +116,7 @@ def test_what_is_measured_and_not_proved_is_marked(small):
     marked = values | {"parameters": values["parameters"] | {"0.weight": measured}}
     flat = " ".join(audit_table(marked).split())
     assert "it feeds BatchNorm1d `1`. (measured, not proved)" in flat
+    assert small.parameters["3.bias"].ground == "measured"  # as what regularises always is
     assert str(small).count("measured, not proved") == 0
 
 
@@ -139,7 +140,7 @@ def test_layers_are_told_once(deep):
 
 
 def test_more_layers_make_the_table_no_longer(deep):
-    deeper = audit(Residual(12), (torch.randn(8, 3),), measure=False)
+    deeper = audit(Residual(12), (torch.randn(8, 3),))
     # One more where a number has become a digit longer.
     assert len(str(deeper).splitlines()) <= len(str(deep).splitlines()) + 1
     assert len(deeper.to_dict()["parameters"]) == 2 * len(deep.to_dict()["parameters"]) - 4

@@ -14,6 +14,10 @@ from etaeff.symmetry._words import described, in_a_line
         ("One cause. If this is new, please file an issue. See https://x.y/z.", "One cause."),
         ("Please file an issue. The cause is this. More.", "The cause is this."),
         ("Found <class 'a.B'> in v. 2 of it", "Found <class 'a.B'> in v. 2 of it"),
+        (
+            "Could not guard on u0 (unhinted: u0).  (Size-like symbols: none)",
+            "Could not guard on u0.",
+        ),
         ("please help", "please help"),
         ("", "no text"),
     ],

@@ -60,7 +60,11 @@ _OPTIONS: Final = (
         is_flag=True,
         help="As the model runs after training: Batch Normalization then has fixed statistics.",
     ),
-    click.option("--discover", is_flag=True, help="Look for what the proof missed: slow."),
+    click.option(
+        "--discover/--no-discover",
+        default=None,
+        help="Look for what the proof missed; by default where that is quick.",
+    ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of weights and inputs."),
     click.option(
         "--fail-on",

@@ -26,13 +26,14 @@ def in_a_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     sentences = [part for line in lines for part in _SENTENCE_END.split(line)]
     told = [sentence for sentence in sentences if not _ADVICE.search(sentence)]
-    cause = (told or sentences or ["no text"])[0]
+    cause = _SYMBOLS.sub("", (told or sentences or ["no text"])[0])
     cause = cause if len(cause) <= _LONGEST else f"{cause[: _LONGEST - 1].rstrip()}…"
     return f"{type(error).__name__}: {cause}"
 
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 _ADVICE: Final = re.compile(r"please|file an issue|https?://|for more information", re.IGNORECASE)
+_SYMBOLS: Final = re.compile(r"\s*\((?:unhinted|Size-like symbols): [^)]*\)")  # of torch.export
 _LONGEST: Final = 240  # characters of a cause
 
 

@@ -85,7 +85,9 @@ def _units(values: Mapping[str, Any], names: Sequence[str]) -> Iterable[_Unit]:
             continue
         parameter = values["parameters"][name]
         block = block_of.get(name)
-        measured = parameter.get("ground") == Ground.MEASURED
+        # That nothing leaves the outputs as they are is never proved.
+        regularised = parameter["effect"] == DecayKind.REGULARISES
+        measured = parameter.get("ground") == Ground.MEASURED and not regularised
         if block is None:
             yield _Unit((name,), "", parameter["why"], measured)
             continue

@@ -85,17 +85,17 @@ class NoteKind(Enum):
         "than all else. `discover=True` does."
     )
     NONE_MISSED = (
-        "The samples alone have a null space of dimension {dimension}, and these symmetries "
-        "{rank}: the proof missed none."
+        "Random gradients allow {dimension} independent scalings, and {rank} were found: the proof "
+        "missed none."
     )
     MORE_ALLOWED = (
-        "The samples alone have a null space of dimension {dimension}, and these symmetries "
-        "{rank}. Scaled along the others, the outputs change, or those are no fractions: none is "
-        "known to be missed."
+        "Random gradients allow {dimension} independent scalings, and {rank} were found. Scaled "
+        "along the others, the outputs change, or those are no fractions: none is known to be "
+        "missed."
     )
     MISSED = (
-        "The samples alone have a null space of dimension {dimension}, and what is proved "
-        "{rank}: the proof missed {missed}."
+        "Random gradients allow {dimension} independent scalings, and {rank} are proved: the proof "
+        "missed {missed}."
     )
     # Read from a file that says no kind.
     UNCLASSIFIED = "{text}"
