@@ -15,8 +15,8 @@ _MORE: Final = 6  # forward passes, where two may not have met a parameter
 _SPREAD: Final = {0: 0.0, 1: 0.0, 2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights
 _DENIAL: Final = 1e-3  # of the outputs
 _NEAR: Final = 0.5  # deviation of the logarithm of sizes
-# Draws, and whether other weights have the same signs as the model's.
-_REDRAWS: Final = ((0, True), (1, False), (2, False), (3, True))
+# Draws, whether other weights have the same signs as the model's, and powers of two.
+_REDRAWS: Final = ((0, True, 0), (1, False, 0), (2, False, -12), (3, True, -24), (4, False, 0))
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Heed:
     more: Sequence[Sample] = ()
 
 
-def heed(evidence: Evidence, shown: set[str], numbers: set[str]) -> Heed:
+def heed(evidence: Evidence, shown: set[str], scaleless: set[str]) -> Heed:
     """What the outputs heed of parameters that have no gradient.
 
     Where the graph does not show that they have no effect, chance may have hidden them. So for
@@ -46,21 +46,20 @@ def heed(evidence: Evidence, shown: set[str], numbers: set[str]) -> Heed:
     Args:
         evidence: What is known.
         shown: Parameters that the graph shows to have no effect.
-        numbers: Those of one entry whose scale has no effect: no matter what their sign does.
+        scaleless: Those whose scale it shows to have no effect.
     """
     still = inert(evidence.drawn)
     more: list[Sample] = []
-    while still - shown - numbers and len(more) < _MORE:
+    while still - shown and len(more) < _MORE:
         powers = dict.fromkeys(evidence.tensors, _SPREAD[len(more)])
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
         still = inert([*evidence.drawn, *more])
     certain = shown - _denied(evidence, shown)
-    certain |= {n for n in numbers & still if not _moves(evidence, {n}, draw=0, signs=True)}
     blind = _effective(evidence, sorted(still - certain))
     drawn = [*evidence.drawn, *more]
     untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
-    unreached = untouched - blind - certain
+    unreached = untouched - blind - certain - scaleless
     inert_names = certain | (still - blind - unreached)
     return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
 
@@ -82,9 +81,9 @@ def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
 def _effective(evidence: Evidence, names: Sequence[str]) -> set[str]:
     """Those that move an output in some draw when they are drawn anew."""
     found: set[str] = set()
-    for draw, signs in _REDRAWS:
+    for draw, signs, power in _REDRAWS:
         rest = [name for name in names if name not in found]
-        moves = partial(_moves, evidence, draw=draw, signs=signs)
+        moves = partial(_moves, evidence, draw=draw, signs=signs, power=power)
         found |= _halved(rest, moves)
     return found
 
@@ -99,6 +98,8 @@ def _halved(names: Sequence[str], moves: Callable[[Sequence[str]], bool]) -> set
     return _halved(names[:middle], moves) | _halved(names[middle:], moves)
 
 
-def _moves(evidence: Evidence, names: Collection[str], *, draw: int, signs: bool) -> bool:
+def _moves(
+    evidence: Evidence, names: Collection[str], *, draw: int, signs: bool, power: int = 0
+) -> bool:
     """Whether an output moves when some weights are drawn anew."""
-    return evidence.moved(redrawn(names, signs=signs), draw) > _EFFECT
+    return evidence.moved(redrawn(names, signs=signs, power=power), draw) > _EFFECT

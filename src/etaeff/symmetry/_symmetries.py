@@ -55,13 +55,13 @@ class _Proof:
         flow: Degrees, and what they demand.
         vectors: A basis of the exponents that satisfy it.
         without_effect: Parameters that it shows to have none.
-        numbers: Parameters of one entry whose scale it shows to have no effect.
+        scaleless: Parameters whose scale it shows to have no effect.
     """
 
     flow: Flow
     vectors: list[Vector]
     without_effect: set[str]
-    numbers: set[str]
+    scaleless: set[str]
 
 
 def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) -> Findings:
@@ -79,7 +79,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
         notes.append(NoteKind.NO_RULE.note(proof.flow.unknown))
     found = Heed(frozenset(proof.without_effect), frozenset(), frozenset())
     if evidence.drawn:
-        found = heed(evidence, proof.without_effect, proof.numbers)
+        found = heed(evidence, proof.without_effect, proof.scaleless)
     gone = {index[name] for name in found.inert}
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
     proved = readable(proof.vectors, gone, light)
@@ -90,7 +90,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
     units = ({index[name]: Fraction(1)} for name in proof.without_effect & found.inert)
     certain = Span([*proof.vectors, *units])
     basis = [*proved, *bound.measured]
-    basis, rays = with_one_signed(readable(basis, gone, light) if bound.measured else basis)
+    basis, rays = with_one_signed(readable(basis, gone, light) if bound.measured else basis, light)
     symmetries = [_symmetry(vector, vector in certain, evidence) for vector in basis]
     symmetries += [
         Symmetry(SymmetryKind.INERT, {name: Fraction(1)}, proved=name in proof.without_effect)
@@ -128,9 +128,10 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     if evidence.other_draws:  # what no draw reached may be reached by the next
         shown &= {aliases[name] for graph in graphs for name in graph.read()}
     span = Span(vectors)
-    numbers = {name for name in index if evidence.tensors[name].numel() == 1}
-    numbers = {name for name in numbers if {index[name]: Fraction(1)} in span}
-    return _Proof(flow, vectors, shown | (numbers if evidence.drawn else set()), numbers)
+    scaleless = {name for name, i in index.items() if {i: Fraction(1)} in span}
+    if evidence.drawn:  # one number whose scale does not matter has no effect but by its sign
+        shown |= {name for name in scaleless if evidence.tensors[name].numel() == 1}
+    return _Proof(flow, vectors, shown, scaleless)
 
 
 def _forgotten(graph: Graph, aliases: Mapping[str, str]) -> set[str]:

@@ -116,9 +116,12 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
 
 
 def redrawn(
-    names: Container[str], *, signs: bool = True, spread: float = _REDRAW_NOISE
+    names: Container[str], *, signs: bool = True, spread: float = _REDRAW_NOISE, power: int = 0
 ) -> Replacement:
-    """For `Trials`: other weights under some names, of any size, and of the same signs or any."""
+    """For `Trials`: other weights under some names, of any size, and of the same signs or any.
+
+    A power of two makes all of them larger or smaller: what saturates hides what is small.
+    """
 
     def other(name: str, weight: Tensor) -> Tensor:
         if name not in names:
@@ -128,6 +131,6 @@ def redrawn(
         ).to(weight.device)
         if not signs:
             weight.mul_(noise.roll(1).sign() if weight.numel() > 1 else -1.0)
-        return weight.mul_(noise.mul_(spread).exp_())
+        return weight.mul_(noise.mul_(spread).exp_()).mul_(2.0**power)
 
     return other

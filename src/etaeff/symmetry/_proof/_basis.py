@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from etaeff.symmetry._proof._cone import one_signed
+from etaeff.symmetry._proof._cone import one_signed, preferred
 from etaeff.symmetry._proof._nullspace import Vector, integers, null_space, shortened, sparsest
 
 
@@ -22,7 +22,9 @@ def readable(
     return sparsest(independent([vector for vector in kept if vector]), light)
 
 
-def with_one_signed(basis: Sequence[Vector]) -> tuple[list[Vector], dict[int, Vector]]:
+def with_one_signed(
+    basis: Sequence[Vector], light: frozenset[int] = frozenset()
+) -> tuple[list[Vector], dict[int, Vector]]:
     """A basis that shows what is scale-invariant, and the direction for each that is.
 
     Shortening may trade a direction of one sign for shorter ones of mixed signs. Where none is
@@ -31,7 +33,7 @@ def with_one_signed(basis: Sequence[Vector]) -> tuple[list[Vector], dict[int, Ve
     vectors = list(basis)
     cone = one_signed(vectors)
     while cone.beyond:
-        ray = min(cone.beyond, key=len)
+        ray = preferred(min(cone.beyond, key=len), vectors, light)
         mixed = [v for v in vectors if len({x > 0 for x in v.values()}) > 1]
         for vector in sorted(mixed, key=len, reverse=True):
             others = [v for v in vectors if v is not vector]

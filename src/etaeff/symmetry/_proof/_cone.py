@@ -80,16 +80,43 @@ def _traded(target: int, found: Mapping[int, Vector], vectors: Iterable[Vector])
     """
     rays = list({id(ray): ray for ray in found.values()}.values())
     for vector in vectors:
-        if target not in vector:
-            continue
-        factor = 1 if vector[target] > 0 else -1
-        lost = {j: -factor * v for j, v in vector.items() if factor * v < 0}
-        for ray in rays:
-            if lost.keys() <= ray.keys():
-                traded = dict(ray)
-                _add(traded, vector, factor * min(ray[j] / v for j, v in lost.items()))
-                return integers(traded)
+        for ray in rays if target in vector else ():
+            traded = _with_less(ray, vector, 1 if vector[target] > 0 else -1)
+            if traded:
+                return traded
     return {}
+
+
+def _with_less(ray: Vector, vector: Vector, sign: int) -> Vector:
+    """A ray and as much of a vector as leaves no exponent negative; nothing if none does."""
+    lost = {j: -sign * v for j, v in vector.items() if sign * v < 0}
+    if not lost or not lost.keys() <= ray.keys():
+        return {}
+    traded = dict(ray)
+    _add(traded, vector, sign * min(ray[j] / v for j, v in lost.items()))
+    return integers(traded) if traded else {}
+
+
+def preferred(ray: Vector, vectors: Sequence[Vector], light: frozenset[int]) -> Vector:
+    """Another ray that fewer gains and shifts stand in, or fewer parameters, or later ones.
+
+    Later ones are what writes into a residual stream, rather than what feeds the writers.
+
+    Args:
+        ray: A direction of one sign.
+        vectors: They span the symmetries.
+        light: Gains and shifts.
+    """
+
+    def cost(given: Vector) -> tuple[int, int, int]:
+        return len(light & given.keys()), len(given), -sum(given)
+
+    while True:
+        traded = [_with_less(ray, vector, sign) for vector in vectors for sign in (1, -1)]
+        best = min(filter(None, traded), key=cost, default=ray)
+        if cost(best) >= cost(ray):
+            return ray
+        ray = best
 
 
 def _echelon(vectors: Iterable[Vector]) -> dict[int, Vector]:
