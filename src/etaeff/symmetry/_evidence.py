@@ -48,10 +48,10 @@ class Evidence:
     own_epsilon: Sequence[Sample] = ()
     tracer: str = "none"
 
-    def moved(self, other: Replacement, draw: int = 0) -> float:
+    def moved(self, other: Replacement, draw: int = 0, base: Replacement | None = None) -> float:
         """How far outputs move when weights are replaced; see `Trials`."""
         assert self.trials is not None
-        return self.trials.moved(other, draw)
+        return self.trials.moved(other, draw, base)
 
     def more(self, seed: int, losses: int, powers: Mapping[str, float]) -> list[Sample]:
         """Further samples of one forward pass, without slices; see `quick_samples`."""

@@ -10,9 +10,10 @@ from etaeff.symmetry._measurement._replacing import scaled_by
 from etaeff.symmetry._proof._nullspace import Vector, integers
 
 _FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
+_LARGE: Final = 60  # powers of two, from where ε is nothing
 # Draws, and powers: even ones, so that a root is exact too.
 _LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
-_REDRAWS: Final = ((0, 4), (1, -4), (2, 4))
+_REDRAWS: Final = ((0, 4), (1, -4), (2, 8))
 
 
 def holds(evidence: Evidence, vector: Vector) -> bool:
@@ -29,12 +30,18 @@ def holds(evidence: Evidence, vector: Vector) -> bool:
 def denied(evidence: Evidence, vector: Vector) -> bool:
     """Whether outputs move along exponents that the graph shows to be a symmetry.
 
-    A true one may be off by rounding, where what it cancels is large; a power of two is exact. So
-    it takes most of several redraws to deny it.
+    A true one may be off by rounding, where what it cancels is large; a power of two is exact. Or ε
+    is not small beside what it is added to; so weights are scaled up first. And it takes most of
+    several redraws to deny it.
     """
     exponents = _named(evidence, vector)
-    moved = [_moved(evidence, exponents, draw, power) > ZERO for draw, power in _REDRAWS]
-    return sum(moved) > 1
+    large = {name: float(_LARGE * v) for name, v in exponents.items()}
+    denials = 0
+    for draw, power in _REDRAWS:
+        step = _step(exponents, power)
+        other = {name: large[name] + float(step * v) for name, v in exponents.items()}
+        denials += evidence.moved(scaled_by(other), draw, scaled_by(large)) > ZERO
+    return denials > 1
 
 
 def together(evidence: Evidence, vectors: Sequence[Vector]) -> float:
@@ -52,8 +59,13 @@ def _named(evidence: Evidence, vector: Vector) -> dict[str, Fraction]:
     return {names[i]: value for i, value in integers(vector).items()}
 
 
-def _moved(evidence: Evidence, exponents: Mapping[str, Fraction], draw: int, power: int) -> float:
-    """How far outputs move in a draw, scaled by a power, or less where exponents are large."""
+def _step(exponents: Mapping[str, Fraction], power: int) -> int:
+    """A power, or less of it where exponents are large."""
     largest = max(abs(value) for value in exponents.values())
-    step = int(min(abs(power), max(_FARTHEST // largest, 1))) * (1 if power > 0 else -1)
+    return int(min(abs(power), max(_FARTHEST // largest, 1))) * (1 if power > 0 else -1)
+
+
+def _moved(evidence: Evidence, exponents: Mapping[str, Fraction], draw: int, power: int) -> float:
+    """How far outputs move in a draw, scaled by a power."""
+    step = _step(exponents, power)
     return evidence.moved(scaled_by({n: float(step * v) for n, v in exponents.items()}), draw)

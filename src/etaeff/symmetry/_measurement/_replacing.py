@@ -45,18 +45,21 @@ class Trials:
         self._held = held
         self._usual: dict[int, tuple[Sequence[Any], list[Tensor]]] = {}
 
-    def moved(self, other: Replacement, draw: int = 0) -> float:
+    def moved(self, other: Replacement, draw: int = 0, base: Replacement | None = None) -> float:
         """Largest relative change of an output when shaken weights are replaced by others.
 
         Args:
             other: The other weight, of name and weight; it may write into that.
             draw: Of weights, chance and inputs; those of draw 0 are the model's own inputs.
+            base: The weights with which to compare; by default as they were shaken.
         """
         generator = torch.Generator().manual_seed(draw)
         weights = Weights(self._parameters, generator, held=self._held)
         if draw not in self._usual:
             self._usual[draw] = self._as_usual(weights, draw)
         inputs, usual = self._usual[draw]
+        if base is not None:
+            usual = self._outputs(weights, inputs, draw, base)
         found = self._outputs(weights, inputs, draw, other)
         return max((_change(old, new) for old, new in zip(usual, found, strict=True)), default=0.0)
 
