@@ -1,6 +1,6 @@
 """Whether outputs stay when weights are scaled: by powers of two, which is exact."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -11,6 +11,7 @@ from etaeff.symmetry._proof._nullspace import Vector, integers
 
 _FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
 _LARGE: Final = 60  # powers of two, from where ε is nothing
+_NOTHING: Final = -400.0
 # Draws, and powers: even ones, so that a root is exact too.
 _LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
 _REDRAWS: Final = ((0, 4), (1, -4), (2, 8))
@@ -27,19 +28,25 @@ def holds(evidence: Evidence, vector: Vector) -> bool:
     return all(_moved(evidence, exponents, draw, power) <= ZERO for draw, power in _LADDER)
 
 
-def denied(evidence: Evidence, vector: Vector) -> bool:
+def denied(evidence: Evidence, vector: Vector, inert: Iterable[str]) -> bool:
     """Whether outputs move along exponents that the graph shows to be a symmetry.
 
     A true one may be off by rounding, where what it cancels is large; a power of two is exact. Or ε
-    is not small beside what it is added to; so weights are scaled up first. And it takes most of
-    several redraws to deny it.
+    is not small beside what it is added to; so weights are scaled up first. What has no effect but
+    on rounding is made nothing. And it takes most of several redraws to deny it.
+
+    Args:
+        evidence: What is known.
+        vector: Exponents by the number of the parameter.
+        inert: Parameters without effect.
     """
     exponents = _named(evidence, vector)
     large = {name: float(_LARGE * v) for name, v in exponents.items()}
+    large |= dict.fromkeys(inert, _NOTHING)
     denials = 0
     for draw, power in _REDRAWS:
         step = _step(exponents, power)
-        other = {name: large[name] + float(step * v) for name, v in exponents.items()}
+        other = large | {name: large[name] + float(step * v) for name, v in exponents.items()}
         denials += evidence.moved(scaled_by(other), draw, scaled_by(large)) > ZERO
     return denials > 1
 

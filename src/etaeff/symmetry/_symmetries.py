@@ -85,7 +85,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
     proved = readable(proof.vectors, gone, light)
     bound = Bound(asked=False)
     if evidence.drawn:
-        proved = _undenied(proved, evidence, notes)
+        proved = _undenied(proved, evidence, found.inert, notes)
         bound = _bound_of(evidence, proved, found, discover)
     units = ({index[name]: Fraction(1)} for name in proof.without_effect & found.inert)
     certain = Span([*proof.vectors, *units])
@@ -141,7 +141,9 @@ def _forgotten(graph: Graph, aliases: Mapping[str, str]) -> set[str]:
     return {aliases[name] for name in forgotten} - read
 
 
-def _undenied(vectors: list[Vector], evidence: Evidence, notes: list[Note]) -> list[Vector]:
+def _undenied(
+    vectors: list[Vector], evidence: Evidence, inert: frozenset[str], notes: list[Note]
+) -> list[Vector]:
     """Symmetries without those that the measurement denies.
 
     Rounding alone may break Euler's relation where what cancels is large; so those that seem to
@@ -153,7 +155,7 @@ def _undenied(vectors: list[Vector], evidence: Evidence, notes: list[Note]) -> l
     for vector in vectors:
         exponents = {names[i]: float(v) for i, v in vector.items()}
         doubtful = moved or defect(evidence.drawn, exponents) > ZERO
-        if doubtful and denied(evidence, vector):
+        if doubtful and denied(evidence, vector, inert):
             notes.append(NoteKind.DENIED.note(exponents))
         else:
             kept.append(vector)
