@@ -23,6 +23,7 @@ from etaeff.symmetry._input import (
 )
 from etaeff.symmetry._operators._call import Value
 from etaeff.symmetry._outputs import Choice, check_choice, counted_outputs
+from etaeff.symmetry._pieces import piece_symmetries, with_pieces
 from etaeff.symmetry._progress import Progress, stage, told
 from etaeff.symmetry._remarks import remarks
 from etaeff.symmetry._report import Audit
@@ -147,9 +148,11 @@ def _audit(
                 f"{described(args, kwargs)}, so nothing can be said of its weights. An audit "
                 "needs outputs, such as logits or a loss."
             )
+        stage("trying parts of tensors")
+        pieces = piece_symmetries(evidence, findings.symmetries, notes)
         stage("cutting blocks")
         blocks = scale_invariant_blocks(findings.symmetries, evidence, findings.heed.blind)
-        effects = decay_effects(evidence, findings, blocks)
+        effects = with_pieces(decay_effects(evidence, findings, blocks), pieces)
         notes += remarks(evidence, findings, blocks, effects, discover)
     if outputs is None and loss is None and len(counted.names) > 1:
         notes.append(NoteKind.MANY_OUTPUTS.note(count=len(counted.names)))
@@ -168,6 +171,7 @@ def _audit(
         ref(model),
         dict(evidence.tensors),
         outputs=counted.names,
+        piece_symmetries=pieces.symmetries,
         forecasts=forecasts(optimizer, tensors, effects),
     )
 

@@ -54,6 +54,7 @@ def read(values: Mapping[str, Any]) -> dict[str, Any]:
         "tracer": values["tracer"],
         "mode": values.get("mode", "train"),
         "outputs": tuple(values.get("outputs", ())),
+        "piece_symmetries": tuple(_symmetry(s) for s in values.get("piece_symmetries", ())),
         "forecasts": tuple(
             GroupForecast(**{**one, "names": tuple(one["names"])})
             for one in values.get("forecasts", ())

@@ -36,6 +36,9 @@ class Audit:
             ran on these inputs), or `"none"`.
         outputs: What the tensors are called that counted as outputs: fields, keys and places of
             what the model returns. None if it was read from a file that does not say.
+        piece_symmetries: What is beyond `symmetries`, where the graph cuts tensors: parts of one
+            are scaled apart, as the queries and keys of a fused matrix. Exponents are by the names
+            of parts, such as `"qkv.weight[0:768]"`. They do not count in `rank`.
         forecasts: What lr and weight decay come to, for each param group of the optimiser that the
             audit was given.
     """
@@ -50,6 +53,7 @@ class Audit:
     mode: str = "train"
     outputs: tuple[str, ...] = field(default=(), kw_only=True)
     forecasts: tuple[GroupForecast, ...] = field(default=(), kw_only=True)
+    piece_symmetries: tuple[Symmetry, ...] = field(default=(), kw_only=True)
     _model: "ref[nn.Module] | None" = field(default=None, repr=False, compare=False)
     _tensors: Mapping[str, Tensor] | None = field(default=None, repr=False, compare=False)
 
@@ -185,6 +189,7 @@ class Audit:
             "mode": self.mode,
             "outputs": list(self.outputs),
             "symmetries": [of_symmetry(symmetry) for symmetry in self.symmetries],
+            "piece_symmetries": [of_symmetry(symmetry) for symmetry in self.piece_symmetries],
             "blocks": [
                 {"names": list(b.names), "axis": b.axis, "count": b.count} for b in self.blocks
             ],

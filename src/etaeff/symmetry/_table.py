@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from etaeff._words import WIDTH
-from etaeff.records.audits import KINDS, MODES, Digest, Effect, Kind, digest, percent
+from etaeff.records.audits import KINDS, MODES, Alike, Digest, Effect, Kind, digest, percent
 
 _LEAST, _MOST = 40, 120  # characters of a line that people read
 _OUTPUTS: Final = 12  # patterns of their names that are shown
@@ -55,7 +55,9 @@ class _Table:
         """All of it."""
         summary = self._summary
         parts = [self._title(), self._kinds(), *map(self._effect, summary.effects)]
-        parts += [self._symmetries(), self._list("Notes", summary.notes)]
+        parts += [self._symmetries("Symmetries of several tensors", summary.symmetries)]
+        parts += [self._symmetries("Symmetries of parts of tensors", summary.parts)]
+        parts += [self._list("Notes", summary.notes)]
         parts += [self._list("Your optimizer", summary.forecasts), self._next_steps()]
         return "\n\n".join(part for part in parts if part)
 
@@ -106,14 +108,14 @@ class _Table:
             doubt = " (measured, not proved)" if entry.is_measured else ""
             yield self._wrapped(f"{why}{doubt}", 6, 6)
 
-    def _symmetries(self) -> str:
-        """The symmetries of several tensors, a line each."""
-        lines = ["Symmetries of several tensors"]
-        for one in self._summary.symmetries:
+    def _symmetries(self, head: str, symmetries: Sequence[Alike]) -> str:
+        """Symmetries under a head, a line each."""
+        lines = [head]
+        for one in symmetries:
             times = f"{one.count} × " if one.count > 1 else ""
             doubt = "" if one.proved else " (not proved)"
             lines.append(self._wrapped(f"{one.kind}{doubt}: {times}{one.text}", 2, 6))
-        return "\n".join(lines) if self._summary.symmetries else ""
+        return "\n".join(lines) if symmetries else ""
 
     def _next_steps(self) -> str:
         """What to do with it, as code to paste."""

@@ -31,6 +31,7 @@ class Digest:
         kinds: Each kind of symmetry that occurs.
         effects: What decay does.
         symmetries: All symmetries of several tensors, and homogeneous ones.
+        parts: Those in which parts of a tensor differ.
         notes: Sentences.
         outputs: What the tensors are called that counted as outputs.
         mode: In which the model was: `"train"`, `"eval"` or `"mixed"`.
@@ -47,6 +48,7 @@ class Digest:
     kinds: tuple[Kind, ...]
     effects: tuple[Effect, ...]
     symmetries: tuple[Alike, ...]
+    parts: tuple[Alike, ...]
     notes: tuple[str, ...]
     outputs: tuple[Pattern, ...]
     mode: str
@@ -67,6 +69,7 @@ def digest(values: Mapping[str, Any]) -> Digest:
         kinds=tuple(kinds_of(values["symmetries"])),
         effects=tuple(effects_of(values, sizes)),
         symmetries=tuple(alike_of(values["symmetries"])),
+        parts=tuple(alike_of(values.get("piece_symmetries", ()))),
         notes=tuple(values["notes"]),
         outputs=patterns(values.get("outputs", ())),
         mode=values.get("mode", "train"),

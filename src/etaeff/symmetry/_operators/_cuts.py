@@ -15,6 +15,7 @@ from torch import Tensor
 from etaeff.symmetry._operators._degrees import Degree
 
 Classes: TypeAlias = NDArray[np.intp]  # of each position along an axis, from 0
+Among: TypeAlias = NDArray[np.bool_]  # whether positions belong to a piece
 MOST: Final = 64  # classes that are followed
 _LARGEST_GROUP: Final = 10**7  # entries that are looked at when axes are merged or split
 _DYNAMIC: Final = 1_000_003  # stands for a length that is not known; a prime
