@@ -1,5 +1,6 @@
 """The exact rational null space of the constraints, in a form that people can read."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import gcd, lcm
@@ -64,10 +65,10 @@ def sparsest(
         improved = False
         for i, vector in enumerate(vectors):
             for j, other in enumerate(vectors):
-                if i == j or not vector.keys() & other.keys():
+                if i == j or vector.keys().isdisjoint(other):
                     continue
                 shorter = _shortened(vector, other, light)
-                if _cost(shorter, light) < _cost(vector, light):
+                if shorter is not vector:
                     vectors[i] = vector = shorter
                     improved = True
     return [integers(v) for v in vectors]
@@ -83,9 +84,15 @@ def shortened(vector: Vector, others: Sequence[Vector]) -> Vector:
 
 
 def _shortened(vector: Vector, other: Vector, light: frozenset[int] = frozenset()) -> Vector:
-    """The best of `vector` − c · `other`."""
+    """The best of `vector` − c · `other`; `vector` itself if none is better."""
+    common = vector.keys() & other.keys()
+    if len(other) > 2 * len(common):  # it would be longer, even if all of these were to vanish
+        return vector
     best = vector
-    for c in {vector[i] / other[i] for i in vector.keys() & other.keys()}:
+    vanishing = Counter(vector[i] / other[i] for i in sorted(common))
+    for c, count in vanishing.items():
+        if len(vector) + len(other) - len(common) - count > len(best):
+            continue
         total = dict(vector)
         for i, v in other.items():
             total[i] = total.get(i, Fraction(0)) - c * v
@@ -101,5 +108,5 @@ def _cost(vector: Vector, light: frozenset[int] = frozenset()) -> tuple[int, int
 
     Those are what writes into a residual stream, rather than what feeds the writers.
     """
-    signs = {v > 0 for v in vector.values()}
+    signs = {v.numerator > 0 for v in vector.values()}
     return len(vector), len(signs), len(light & vector.keys()), -sum(vector)
