@@ -14,10 +14,10 @@ from etaeff.symmetry._effects import decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
 from etaeff.symmetry._forecasts import Optimiser, checked_optimizer, forecasts, not_trained
 from etaeff.symmetry._gains import with_gains
+from etaeff.symmetry._held import held_parameters
 from etaeff.symmetry._input import (
     checked_arguments,
     checked_model,
-    frozen,
     mode_of,
     parameters_by_name,
 )
@@ -86,8 +86,8 @@ def audit(
         The audit.
 
     Raises:
-        UsageError: If the model itself fails on these arguments, or its parameters are of a kind
-            that has no scale. A model that runs and cannot be traced is measured only.
+        UsageError: If the model itself fails on these arguments, or its parameters are not there
+            yet, or not as a whole. A model that runs and cannot be traced is measured only.
 
     Examples:
         >>> model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
@@ -131,7 +131,7 @@ def _audit(
     model = checked_model(model)
     args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
     tensors, aliases = parameters_by_name(model)
-    evidence = Evidence(tensors, aliases, leaves((args, kwargs)), frozen(tensors))
+    evidence = Evidence(tensors, aliases, leaves((args, kwargs)), held_parameters(tensors))
     optimizer = checked_optimizer(optimizer, tensors)
     checks = _checks(evidence.tensors, measure, discover)
     with unchanged(model), counted_outputs(model, outputs, loss) as counted:

@@ -1,7 +1,6 @@
 """What the audit is given: unwrapped, named, and checked."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -71,35 +70,28 @@ def _without(name: str, wrappers: Mapping[str, str]) -> str:
 def parameters_by_name(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, str]]:
     """Parameters by their first name, and the first name of every name.
 
-    First names are without the prefixes of wrappers inside the model.
+    First names are without the prefixes of wrappers inside the model. Two objects in the same
+    memory are one parameter with two names.
 
     Raises:
-        UsageError: If one of them has no scale.
+        UsageError: If one of them is not there yet, or not as a whole.
     """
     wrappers = {
         f"{path}.{inner}.": f"{path}."
         for path, module in model.named_modules()
         if (inner := _inner(module)) and path
     }
-    first: dict[int, str] = {}
+    first: dict[tuple[Any, ...], str] = {}
     aliases = {}
-    tensors = {}
+    tensors: dict[str, nn.Parameter] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         _check_parameter(name, parameter)
-        first_name = first.setdefault(id(parameter), _without(name, wrappers))
+        first_name = first.setdefault(_same(parameter), _without(name, wrappers))
         aliases[name] = first_name
-        tensors[first_name] = parameter
-    _check_memory(tensors)
+        known = tensors.setdefault(first_name, parameter)
+        if parameter.requires_grad and not known.requires_grad:
+            tensors[first_name] = parameter  # it is trained by that name
     return tensors, aliases
-
-
-def frozen(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """Parameters that do not train or have no entries, and so are not scaled, with the reason."""
-    empty = {name: "it has no entries." for name, p in tensors.items() if not p.numel()}
-    still = {
-        name: "it has requires_grad=False." for name, p in tensors.items() if not p.requires_grad
-    }
-    return empty | still
 
 
 def mode_of(model: nn.Module) -> tuple[str, list[Note]]:
@@ -113,32 +105,16 @@ def mode_of(model: nn.Module) -> tuple[str, list[Note]]:
     return "mixed", [NoteKind.MIXED_MODES.note(off)]
 
 
-def _check_memory(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse two parameters in the same memory: what scales one, scales the other."""
-    spans = sorted(
-        (p.untyped_storage().data_ptr(), *_entries(p), name)
-        for name, p in tensors.items()
-        if not p.is_meta and p.numel()
-    )
-    for (storage, _, last, name), (other, first, _, second) in pairwise(spans):
-        if storage == other and first <= last:
-            raise UsageError(
-                f"Parameters {name!r} and {second!r} are two objects in the same memory, so that "
-                "one cannot be scaled without the other. Tie them as one parameter, as in "
-                "`a.weight = b.weight`."
-            )
-
-
-def _entries(tensor: Tensor) -> tuple[int, int]:
-    """Places of the first and last entry in its memory, in bytes."""
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    first = tensor.storage_offset()
-    last = first + sum((length - 1) * stride for length, stride in steps)
-    return int(first) * tensor.element_size(), int(last) * tensor.element_size()
+def _same(parameter: Tensor) -> tuple[Any, ...]:
+    """What two objects have in common that are one parameter: itself, or all of their memory."""
+    if parameter.is_meta or parameter.layout is not torch.strided or not parameter.numel():
+        return (id(parameter),)
+    place = parameter.device, parameter.data_ptr(), tuple(parameter.shape), parameter.stride()
+    return *place, parameter.dtype, parameter.is_conj()
 
 
 def _check_parameter(name: str, parameter: Tensor) -> None:
-    """Refuse a parameter that has no scale."""
+    """Refuse a parameter that is not there yet, or not as a whole."""
     if nn.parameter.is_lazy(parameter):
         raise UsageError(
             f"Parameter {name!r} of a lazy module has no shape yet. Run the model once on a batch, "
@@ -159,26 +135,6 @@ def _check_parameter(name: str, parameter: Tensor) -> None:
             f"Parameter {name!r} was made in inference mode, where nothing can be differentiated. "
             "Make the model outside `torch.inference_mode`."
         )
-    if not parameter.is_floating_point():
-        raise UsageError(
-            f"Parameter {name!r} is {str(parameter.dtype).removeprefix('torch.')}; only real "
-            "numbers can be audited."
-        )
-    if parameter.layout is not torch.strided:
-        raise UsageError(f"Parameter {name!r} is sparse; only dense tensors can be audited.")
-    if not parameter.is_meta and not _is_finite(parameter):
-        raise UsageError(
-            f"Parameter {name!r} holds NaN or infinity; nothing can be measured. Audit the model "
-            "before training broke it."
-        )
-
-
-def _is_finite(parameter: Tensor) -> bool:
-    """Whether all entries are finite."""
-    values = parameter.detach()
-    values = values.float() if values.itemsize == 1 else values
-    # A sum needs no memory; it can overflow, so only then all entries are asked.
-    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def _kind(value: object) -> str:

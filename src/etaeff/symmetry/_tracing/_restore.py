@@ -50,7 +50,7 @@ def module_unchanged(model: nn.Module) -> Iterator[None]:
             if buffer is not None and value is not None:
                 _put_back(buffer, value)
         for parameter, gradient in gradients.items():
-            if parameter.data_ptr() != data[parameter].data_ptr():
+            if _address(parameter) != _address(data[parameter]):
                 parameter.data = data[parameter]
             parameter.grad = gradient
             parameter.requires_grad_(flags[parameter])
@@ -97,6 +97,11 @@ def _put_back(tensor: Tensor, value: Tensor) -> None:
     if tensor.layout is not torch.strided or not torch.equal(_bits(tensor), _bits(value)):
         with torch.no_grad():
             tensor.copy_(value)
+
+
+def _address(tensor: Tensor) -> int:
+    """Where its entries lie; a sparse tensor does not say."""
+    return tensor.data_ptr() if tensor.layout is torch.strided else 0
 
 
 def _bits(tensor: Tensor) -> Tensor:
