@@ -7,6 +7,8 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._measurement._remade import keeps_its_result, remade
+from etaeff.symmetry._measurement._saved import Saved
 from etaeff.symmetry._measurement._stand_ins import STAND_INS, WITHOUT_EPSILON, shorten_
 from etaeff.symmetry._measurement._weights import Lazy
 from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
@@ -46,6 +48,7 @@ class Float64(fx.Interpreter):
         """Ready to `run`."""
         super().__init__(module, garbage_collect_values=True)
         self.own_epsilon = own_epsilon
+        self.saved: Saved | None = None
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
         """Arguments of a node, weights among them made now."""
@@ -81,7 +84,7 @@ class Float64(fx.Interpreter):
         if name in STAND_INS and not (self.own_epsilon and name in WITHOUT_EPSILON):
             return STAND_INS[name](**{key: changed[key] for key in schema if key in changed})
         positional = [changed.pop(key) for key in schema[: len(args)]]
-        result = self._written(target, positional, changed)
+        result = self._known_again(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
             result.fill_(_HEADS)
         return fx.node.map_aggregate(result, wide)
@@ -95,6 +98,20 @@ class Float64(fx.Interpreter):
         if row.chance is Chance.COIN and overload_name(target) in ("p", "float"):
             return args[0].fill_(1.0) if is_in_place(self._node) else torch.ones_like(args[0])
         return None
+
+    def _known_again(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """The result of an operator, which autograd is not to keep where it is cheap to make."""
+        if self.saved is None or "out" in kwargs:
+            return self._written(target, args, kwargs)
+        call = beside(target) if is_in_place(self._node) else target
+        name = operator_name(target)
+        make = remade(self.saved, name, call, args, kwargs)
+        if make is None:
+            return self._written(target, args, kwargs)
+        with self.saved.kept_as(make) if keeps_its_result(name) else contextlib.nullcontext():
+            result = self._written(target, args, kwargs)
+        self.saved.remember(result, make)
+        return result
 
     def _of_higher_order(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
@@ -192,10 +209,13 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
                 values.append(double(graph.constants[placeholder]))
             else:
                 values.append(double(next(waiting)))
+        lazy = next((weight.saved for weight in parameters.values()), None)
         # Where weights are written over, autograd keeps what they were.
+        interpreter.saved = None if writes else lazy
         with kept_as_copies() if writes else contextlib.nullcontext():
             result = interpreter.run(*values)
-        interpreter.args_iter = iter(())  # it would hold the weights until the next run
+        interpreter.saved = None  # it would hold the weights and results until the next run
+        interpreter.args_iter = iter(())
         flat = result if isinstance(result, list | tuple) else [result]
         return real([v for v in flat if isinstance(v, Tensor)])
 

@@ -11,14 +11,15 @@ import mmap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from weakref import ref
 
 import torch
 from torch import Tensor
 
+from etaeff.symmetry._measurement._saved import Saved, placed
 from etaeff.symmetry._measurement._sums import Pieces, Sums
 from etaeff.symmetry._measurement._wide import double
-from etaeff.symmetry._tracing._torch import Storage, address_of, has_memory, version_of
 
 _SHAKE: Final = 0.3  # of a tensor's own size
 _VANISHING_SIZE: Final = 1e-3
@@ -31,29 +32,15 @@ _DEVICE_PIECE: Final = 1 << 24  # on an accelerator, where a call costs more tha
 
 @dataclass(frozen=True)
 class Lazy:
-    """A tensor that is made when it is read."""
+    """A tensor that is made when it is read.
+
+    Attributes:
+        make: What makes it.
+        saved: What autograd keeps of the forward pass in which it is read.
+    """
 
     make: Callable[[], Tensor]
-
-
-class _Kept(NamedTuple):
-    """A view of a weight that autograd wants to see again, which may be of another type."""
-
-    name: str
-    dtype: torch.dtype
-    shape: torch.Size
-    stride: tuple[int, ...]
-    offset: int
-    conjugate: bool
-    negative: bool
-
-
-class _Alive(NamedTuple):
-    """The memory in which a weight was made, and how often it had been written to then."""
-
-    memory: Storage
-    name: str
-    version: int
+    saved: Saved | None = None
 
 
 class Weights:
@@ -93,7 +80,8 @@ class Weights:
         self._entries = {name: _real(p) for name, p in free.items()}
         self._noise = {name: _SHAKE * _size(entries) for name, entries in self._entries.items()}
         self._handle = torch.zeros((), requires_grad=True)
-        self._alive: dict[int, _Alive] = {}
+        self._saved = Saved()
+        self.pack, self.unpack = self._saved.pack, self._saved.unpack
         self._sums = {
             name: Sums(self._own[name].shape, detailed=detailed, device=p.device)
             for name, p in self._entries.items()
@@ -102,8 +90,8 @@ class Weights:
     def lazy(self, name: str) -> Lazy:
         """The weight, with its gradient followed unless it is held."""
         if name in self._held:
-            return Lazy(lambda: self.value(name))
-        return Lazy(lambda: _Read.apply(self._handle, self, name))  # type: ignore[no-untyped-call]
+            return Lazy(lambda: self.value(name), self._saved)
+        return Lazy(lambda: _Read.apply(self._handle, self, name), self._saved)  # type: ignore[no-untyped-call]
 
     def value(self, name: str) -> Tensor:
         """The weight itself, in memory of its own that is laid out as the model's."""
@@ -114,7 +102,7 @@ class Weights:
         memory = self._piece(name, 0, entries.numel())
         dtype = torch.complex128 if own.is_complex() else torch.float64
         # No view, or autograd would not let an operator write into it.
-        found = _placed(memory, dtype, own.shape, torch.empty(own.shape, device="meta").stride())
+        found = placed(memory, dtype, own.shape, torch.empty(own.shape, device="meta").stride())
         if own.is_contiguous():
             return found
         return torch.empty_like(own, dtype=dtype).copy_(found)
@@ -139,8 +127,14 @@ class Weights:
     def read(self, name: str) -> Tensor:
         """The weight for an operator; it is known again when autograd keeps it."""
         weight = self.value(name)
-        memory = Storage(weight)
-        self._alive[memory.address] = _Alive(memory, name, version_of(weight))
+        own = ref(self)  # which lives as long as the graph, in which `_Read` has it
+
+        def make() -> Tensor:
+            weights = own()
+            assert weights is not None
+            return weights.value(name)
+
+        self._saved.remember(weight, make)
         return weight
 
     def add_gradient(self, name: str, gradient: Tensor) -> None:
@@ -155,36 +149,6 @@ class Weights:
     def sums(self) -> dict[str, list[Tensor]]:
         """Sums along each axis of each weight that is not held; see `Sample` and `Sums`."""
         return {name: sums.found() for name, sums in self._sums.items()}
-
-    def pack(self, tensor: Tensor) -> Any:
-        """What is kept of a tensor for the backward pass."""
-        if not has_memory(tensor):
-            return tensor, 0
-        alive = self._alive.get(address_of(tensor))
-        version = version_of(tensor)
-        if alive is None or alive.memory.is_gone or alive.version != version:
-            return tensor, version
-        return _Kept(
-            alive.name,
-            tensor.dtype,
-            tensor.shape,
-            tensor.stride(),
-            int(tensor.storage_offset()),
-            tensor.is_conj(),
-            tensor.is_neg(),
-        )
-
-    def unpack(self, kept: Any) -> Tensor:
-        """The tensor again."""
-        if not isinstance(kept, _Kept):
-            tensor, version = kept
-            if has_memory(tensor) and version_of(tensor) != version:
-                # With hooks, autograd does not look.
-                raise RuntimeError("a value that the backward pass needs was written to in place")
-            return tensor  # type: ignore[no-any-return]
-        view = _placed(self.value(kept.name), kept.dtype, kept.shape, kept.stride, kept.offset)
-        view = view.conj() if kept.conjugate else view
-        return -view if kept.negative else view
 
     def _pieces(self, name: str, gradient: Tensor) -> Pieces:
         """Some rows at a time: the first of them, weight and gradient, one row in each."""
@@ -212,14 +176,6 @@ class _Read(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
         ctx.weights.add_gradient(ctx.name, gradient)
         return None, None, None
-
-
-def _placed(
-    memory: Tensor, dtype: torch.dtype, shape: torch.Size, stride: tuple[int, ...], offset: int = 0
-) -> Tensor:
-    """A tensor of any type in the memory of another."""
-    empty = torch.empty(0, dtype=dtype, device=memory.device)
-    return empty.set_(memory.untyped_storage(), offset, shape, stride)
 
 
 def _flat(tensor: Tensor, first: int, last: int) -> Tensor:
