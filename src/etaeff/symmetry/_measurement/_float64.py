@@ -216,6 +216,7 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
             result = interpreter.run(*values)
         interpreter.saved = None  # it would hold the weights and results until the next run
         interpreter.args_iter = iter(())
+        interpreter.env.clear()
         flat = result if isinstance(result, list | tuple) else [result]
         return real([v for v in flat if isinstance(v, Tensor)])
 

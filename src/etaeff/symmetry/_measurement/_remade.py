@@ -72,8 +72,8 @@ class _Packed:
 
 
 def _packed(saved: Saved, value: Any) -> Any:
-    """An argument as it is kept."""
-    return _Packed(saved.pack(value)) if isinstance(value, Tensor) else value
+    """An argument as it is kept: without its gradient, which would hold the whole graph."""
+    return _Packed(saved.pack(value.detach())) if isinstance(value, Tensor) else value
 
 
 def _unpacked(value: Any) -> Any:

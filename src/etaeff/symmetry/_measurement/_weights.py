@@ -81,7 +81,6 @@ class Weights:
         self._noise = {name: _SHAKE * _size(entries) for name, entries in self._entries.items()}
         self._handle = torch.zeros((), requires_grad=True)
         self._saved = Saved()
-        self.pack, self.unpack = self._saved.pack, self._saved.unpack
         self._sums = {
             name: Sums(self._own[name].shape, detailed=detailed, device=p.device)
             for name, p in self._entries.items()
@@ -149,6 +148,14 @@ class Weights:
     def sums(self) -> dict[str, list[Tensor]]:
         """Sums along each axis of each weight that is not held; see `Sample` and `Sums`."""
         return {name: sums.found() for name, sums in self._sums.items()}
+
+    def pack(self, tensor: Tensor) -> Any:
+        """What autograd keeps of a tensor; see `Saved`."""
+        return self._saved.pack(tensor)
+
+    def unpack(self, kept: Any) -> Tensor:
+        """The tensor again."""
+        return self._saved.unpack(kept)
 
     def _pieces(self, name: str, gradient: Tensor) -> Pieces:
         """Some rows at a time: the first of them, weight and gradient, one row in each."""
