@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from etaeff import audit
+from etaeff.records.audits import DecayKind
 from etaeff.symmetry._held import held_parameters
 
 
@@ -76,8 +77,8 @@ def test_a_parameter_that_has_no_scale_is_held_and_the_others_are_audited(name, 
     symmetries, found = found_in(Beside(value, use), measure=measure)
     assert symmetries == WITHOUT
     assert reason in found.parameters["own"].why
-    trained = found.parameters["own"].group
-    assert trained == ("frozen" if reason == "requires_grad" else "not known")
+    still = reason == "requires_grad"
+    assert found.parameters["own"].effect is (DecayKind.FROZEN if still else DecayKind.NOT_KNOWN)
     assert not [n for n in found.notes if "could not be measured" in n]
 
 
