@@ -127,7 +127,8 @@ class _Reference:
     def __init__(self, both: Both) -> None:
         self._both = both
         self._own: tuple[float, int] | None = None  # gap and path
-        kinds = [p.dtype for p in both.parameters.values() if p.is_floating_point()]
+        floating = [p for p in both.parameters.values() if p.is_floating_point()]
+        kinds = [p.dtype for p in floating if p.itemsize > 1]
         self._rounding = _ROUNDED * max((torch.finfo(kind).eps for kind in kinds), default=1e-7)
 
     def difference(self, draw: Draw, gap: float) -> str | None:

@@ -57,8 +57,8 @@ class Eager:
         """Ready to be run."""
         self._model, self._decisions = model, decisions
         _, self._put_together = flattened((tuple(args), dict(kwargs)))
-        narrow = [p.dtype for p in model.parameters() if p.is_floating_point()]
-        own = float(torch.finfo(narrow[0] if narrow else torch.float32).eps)
+        floating = [p for p in model.parameters() if p.is_floating_point() and p.itemsize > 1]
+        own = float(torch.finfo(floating[0].dtype if floating else torch.float32).eps)
         self._type_epsilon = own if own_epsilon else None
         self._whole, self._copies = True, False
         self.path = 0
