@@ -37,12 +37,14 @@ class Part:
         name: Of the piece.
         axis: Along which the tensor is cut.
         among: For each position along it whether it belongs to the piece; `None` if all do.
+        inert: Whether it is shown to have no effect.
     """
 
     tensor: str
     name: str
     axis: int = 0
     among: Among | None = None
+    inert: bool = False
 
     @property
     def first(self) -> int:
@@ -88,9 +90,12 @@ def piece_symmetries(
         if s.kind is not SymmetryKind.HOMOGENEOUS
     ]
     aliases = {alias: index[name] for alias, name in evidence.aliases.items()}
-    held = [index[name] for name in evidence.held]
-    pieces, vectors = piece_vectors(evidence.graph, aliases, whole, held)
+    inert = [name for s in symmetries if s.kind is SymmetryKind.INERT for name in s.exponents]
+    fixed = [index[name] for name in (*evidence.held, *inert)]
+    pieces, vectors, forgotten = piece_vectors(evidence.graph, aliases, whole, fixed)
     parts = _parts(pieces, vectors, names)
+    for unknown in forgotten & parts.keys():
+        parts[unknown] = replace(parts[unknown], inert=True)
     exponents = [_exponents(vector, parts, names) for vector in vectors]
     exponents = [one for one in exponents if any(part.among is not None for part, _ in one)]
     kept = _tried(exponents, evidence, notes) if evidence.trials else exponents
@@ -129,8 +134,15 @@ def _exponents(vector: Vector, parts: Mapping[int, Part], names: Sequence[str]) 
 def _symmetry(exponents: Exponents) -> Symmetry:
     """A symmetry with the names of parts."""
     one_sign = len({value > 0 for _, value in exponents}) == 1
+    if _is_inert(exponents):
+        return Symmetry(SymmetryKind.INERT, {exponents[0][0].name: Fraction(1)})
     kind = SymmetryKind.SCALE_INVARIANT if one_sign else SymmetryKind.RESCALING
     return Symmetry(kind, {part.name: value for part, value in exponents})
+
+
+def _is_inert(exponents: Exponents) -> bool:
+    """Whether it is a part without effect, by itself."""
+    return len(exponents) == 1 and exponents[0][0].inert
 
 
 # ------------------------------------------------------------------------------------ measurement
@@ -143,11 +155,12 @@ def _tried(
     if not exponents:
         return exponents
     mixed = [(-1) ** i * (1 + i % 2) for i in range(len(exponents))]
-    if all(_stays(exponents, [sign * m for m in mixed], evidence) for sign in (1, -1)):
+    unheard = _is_unheard([part for one in exponents if _is_inert(one) for part in one], evidence)
+    if unheard and all(_stays(exponents, [s * m for m in mixed], evidence) for s in (1, -1)):
         return exponents
     kept = []
     for one in exponents:
-        if all(_stays([one], [power], evidence) for power in _TRIES):
+        if all(_stays([one], [power], evidence) for power in _TRIES) and _is_unheard(one, evidence):
             kept.append(one)
         else:
             notes.append(NoteKind.DENIED.note(part.name for part, _ in one))
@@ -162,6 +175,24 @@ def _stays(exponents: Sequence[Exponents], powers: Sequence[int], evidence: Evid
             more = _broadcast(part, evidence.tensors[part.tensor].ndim, int(value) * power)
             total[part.tensor] = total.get(part.tensor, 0) + more
     return evidence.moved(scaled_by(total)) <= ZERO
+
+
+def _is_unheard(exponents: Exponents, evidence: Evidence) -> bool:
+    """Whether the outputs do not change when parts that are shown inert have other numbers."""
+    parts = [part for part, _ in exponents if part.inert and _is_inert(exponents[:1])]
+    if not parts:
+        return True
+    generator = torch.Generator().manual_seed(0)
+
+    def other(name: str, weight: torch.Tensor) -> torch.Tensor:
+        for part in parts:
+            if part.tensor == name and part.among is not None:
+                drawn = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+                at = _broadcast(part, weight.ndim, 1)
+                weight = torch.where(torch.as_tensor(at) > 0, drawn.to(weight.dtype), weight)
+        return weight
+
+    return evidence.moved(other) <= ZERO
 
 
 def _broadcast(part: Part, ndim: int, power: int) -> int | torch.Tensor:
@@ -220,6 +251,9 @@ def _sentences(moving: Sequence[tuple[Part, Exponents]]) -> Iterator[str]:
         if part.name in told:
             continue
         sign = next(value for other, value in exponents if other.name == part.name) > 0
+        if _is_inert(exponents):
+            yield f"{named([part.name])} has no effect on the outputs"
+            continue
         others = [other.name for other, value in exponents if (value > 0) != sign]
         told.update(others)
         its = "its scale" if part.among is None else f"the scale of {named([part.name])}"

@@ -60,7 +60,7 @@ def regrouped(
     Returns:
         The axis and the classes along it; `None` if they vary along several axes then.
     """
-    group = _group(axis, before, after)
+    group = group_of(axis, before, after)
     if group is None:
         return None
     old, new = group
@@ -76,7 +76,7 @@ def regrouped(
     return None
 
 
-def _group(
+def group_of(
     axis: int, before: Sequence[int], after: Sequence[int]
 ) -> tuple[list[int], list[int]] | None:
     """The fewest axes, before and after, that hold the same entries, `axis` among the first."""

@@ -90,6 +90,15 @@ def _linear_of_shift(call: ShiftedCall) -> Tensor:
     return varying(call.meta.shape, {*axes, -1})
 
 
+def _added_product_of_shift(call: ShiftedCall) -> Tensor:
+    """Of what is added, or of the rows that are multiplied."""
+    call.only_at(0, 1)
+    if call.node.kwargs:  # other multiples
+        raise NotForgottenError
+    axes = varying_axes(call.shift)
+    return varying(call.meta.shape, axes if call.position == 0 else {*axes, -1})
+
+
 def _convolution_of_shift(spatial: int) -> Callable[[ShiftedCall], Tensor]:
     """The rule for its bias, which varies along the channels."""
 
@@ -132,8 +141,10 @@ PRODUCTS: Final = rows(
      Operator(_linear, _convolution_of_shift(3), axes=convolution)),
     ("convolution", Operator(_linear)),
     ("bilinear", Operator(_bilinear)),
-    ("addmm addmm_",
-     Operator(_added_product("mat1", "mat2"), axes=matrices("mat1", "mat2"))),
+    ("addmm",
+     Operator(_added_product("mat1", "mat2"), _added_product_of_shift,
+              axes=matrices("mat1", "mat2"))),
+    ("addmm_", Operator(_added_product("mat1", "mat2"), axes=matrices("mat1", "mat2"))),
     ("addmv addmv_", Operator(_added_product("mat", "vec"))),
     ("addr addr_", Operator(_added_product("vec1", "vec2"))),
     ("addbmm addbmm_", Operator(_added_product("batch1", "batch2"))),

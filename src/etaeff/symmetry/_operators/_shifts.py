@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._operators._cuts import group_of
+
 
 class NotForgottenError(Exception):
     """The shift reaches an operator that does not forget it."""
@@ -78,13 +80,28 @@ def reshaped(call: ShiftedCall) -> Tensor:
     if call.position or any(isinstance(other, fx.Node) for other in others[1:]):
         raise NotForgottenError
     target: Any = call.node.target
+    name = str(target).split(".")[1]
     try:
-        if str(target).split(".")[1] in ("reshape", "_unsafe_view", "flatten"):
+        if name in ("reshape", "_unsafe_view", "flatten"):
             return call.shift.view(call.meta.shape)  # a copy would lose the strides
         result: Tensor = target(call.shift, *call.node.args[1:], **call.node.kwargs)
     except (RuntimeError, TypeError) as error:
+        if name in ("view", "reshape", "_unsafe_view", "flatten"):
+            return _merged(call)
         raise NotForgottenError from error
     return result
+
+
+def _merged(call: ShiftedCall) -> Tensor:
+    """A shift along axes that become one, of which it varies along some: it varies along that."""
+    before, after = tuple(call.shift.shape), tuple(call.meta.shape)
+    axes: set[int] = set()
+    for axis in varying_axes(call.shift):
+        group = group_of(axis % len(before), before, after)
+        if group is None:
+            raise NotForgottenError
+        axes |= set(group[1])
+    return varying(after, axes)
 
 
 def passed_on(call: ShiftedCall) -> Tensor:

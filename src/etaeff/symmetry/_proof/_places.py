@@ -80,7 +80,7 @@ class _Walk:
         if row.layout is Layout.VIEWS:
             self._through_views(node)
         elif wanted and is_operator(node.target):
-            call = _shaped(node)
+            call = shaped(node)
             for key, argument_axis, classes in self._through(row, call, wanted):
                 self.want(_argument(node, key), argument_axis, classes)
 
@@ -141,7 +141,7 @@ def _before_joining(
             start += shape[axis]
 
 
-def _shaped(node: fx.Node) -> Call:
+def shaped(node: fx.Node) -> Call:
     """A call of which only the shapes are known."""
     target: Any = node.target
     args, kwargs = fx.node.map_arg(
