@@ -53,7 +53,7 @@ class World:
             name
             for name, p in self.parameters.items()
             if not p.requires_grad or not (p.is_floating_point() or p.is_complex())
-            or not bool(p.isfinite().all())
+            or not bool(p.isfinite().all()) or not p.numel()
         }  # fmt: skip
 
     @property

@@ -145,8 +145,8 @@ class Threshold(nn.Module):
 MODELS: Final[tuple[FieldModel, ...]] = (
     simple(CHANCE, "skipping, random", lambda: Skipping(random.random), (4, 6)),
     simple(CHANCE, "skipping, numpy", lambda: Skipping(np.random.rand, normed=True), (4, 6)),
-    simple(CHANCE, "skipping most, random", lambda: Skipping(random.random, 0.8), (4, 6)),
-    simple(CHANCE, "skipping most, numpy", lambda: Skipping(np.random.rand, 0.7), (4, 6)),
+    simple(CHANCE, "skipping most, random", lambda: Skipping(random.random, 0.6), (4, 6)),
+    simple(CHANCE, "skipping most, numpy", lambda: Skipping(np.random.rand, 0.6), (4, 6)),
     simple(CHANCE, "shuffled channels", Shuffled, (4, 5)),
     simple(CHANCE, "masked by numpy", Masked, (3, 5, 6)),
     simple(CHANCE, "augmented by numpy", Augmented, (8, 6)),

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Final
@@ -96,6 +96,7 @@ def _audited(field_model: FieldModel, model: nn.Module, args: Any, kwargs: Any) 
 
 def compare(audit: Audit, truth: Truth) -> tuple[Category, list[str]]:
     """How an audit does beside the truth, and why."""
+    audit = _without(audit, {n for n, p in truth.world.first.items() if not p.numel()})
     wrong = [*_false_symmetries(audit, truth), *_false_labels(audit, truth)]
     wrong += _false_blocks(audit, truth)
     if wrong:
@@ -108,6 +109,18 @@ def compare(audit: Audit, truth: Truth) -> tuple[Category, list[str]]:
         return Category.MISSED, missed
     left = list(_left_open(audit, truth))
     return (Category.NOT_KNOWN, left) if left else (Category.AGREES, [])
+
+
+def _without(audit: Audit, empty: set[str]) -> Audit:
+    """The audit without what it says of tensors that have no entry, of which anything is true."""
+    kept = [replace(s, exponents={n: v for n, v in s.exponents.items() if n not in empty})
+            for s in audit.symmetries]  # fmt: skip
+    return replace(
+        audit,
+        symmetries=tuple(s for s in kept if s.exponents),
+        parameters={n: p for n, p in audit.parameters.items() if n not in empty},
+        blocks=tuple(b for b in audit.blocks if not set(b.names) & empty),
+    )
 
 
 # --------------------------------------------------------------------------------- false claims
