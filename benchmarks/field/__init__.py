@@ -21,7 +21,7 @@ from field import (
     views,
     vision,
 )
-from field._model import FieldModel
+from field._model import FieldModel, seeded
 
 FAMILIES = (
     decoders, experts, encoders, pairs, vision, sound, chance, epsilons, mixtures, frozen,
@@ -29,6 +29,10 @@ FAMILIES = (
     attentions, layers,
 )  # fmt: skip
 MODELS: dict[str, FieldModel] = {m.name: m for family in FAMILIES for m in family.MODELS}
+# What is seen of these depends on what is drawn.
+BY_CHANCE = ("chance of *", "experts that are rarely reached", "bias that *", "orders and *")
+AGAIN = [m for m in MODELS.values() if any(fnmatchcase(m.kind, kind) for kind in BY_CHANCE)]
+MODELS |= {m.name: m for m in seeded(AGAIN, 1, 2)}
 
 
 def chosen(glob: str) -> list[FieldModel]:

@@ -1,10 +1,12 @@
 """A model of the field: what is audited, and as what."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,6 +39,29 @@ def simple(
 ) -> FieldModel:
     """A model of inputs of these shapes, whose entries are normal."""
     return FieldModel(name, kind, partial(_simple, build, shapes), **more)
+
+
+def seeded(models: Sequence[FieldModel], *seeds: int) -> tuple[FieldModel, ...]:
+    """The models, and each again for other seeds: of the audit, and of what it is built from."""
+    again = [
+        replace(
+            model,
+            name=f"{model.name}, seed {seed}",
+            build=partial(_reseeded, model.build, seed),
+            options={**model.options, "seed": seed},
+        )
+        for model in models
+        for seed in seeds
+    ]
+    return (*models, *again)
+
+
+def _reseeded(build: Callable[[], Built], seed: int) -> Built:
+    """What is built where the generators of torch, NumPy and Python have another seed."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (what models draw from)
+    random.seed(seed)
+    return build()
 
 
 def _simple(build: Callable[[], nn.Module], shapes: tuple[tuple[int, ...], ...]) -> Built:

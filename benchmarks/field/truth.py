@@ -8,7 +8,7 @@ the null space is then tried: weights are multiplied by powers of two along it, 
 other weights, inputs and draws. Only what leaves the outputs as they are is true.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -25,6 +25,7 @@ from field._world import Point, World, moved
 POINTS: Final = 4  # at which gradients are taken, and symmetries tried
 MORE: Final = 24  # at most so many more, where parameters are not reached or outputs are few
 REDRAWS: Final = 12  # points at which a parameter without effect is drawn anew
+UNSEEN: Final = 60  # the same for one that had no gradient anywhere: it may be reached rarely
 STILL: Final = 1e-7  # a change of the outputs that is rounding
 STEP: Final = 1e-6
 TRUST: Final = 1e-4  # how well differences and autograd must agree
@@ -83,8 +84,14 @@ def truth_of(field_model: FieldModel, candidates: Sequence[Direction] = ()) -> T
     world = World(field_model)
     points, rows, doubts = _rows(world)
     basis, more = _held_basis(world, points, rows, candidates)
-    inert = [name for name in world.free if _is_inert(world, points, basis, name)]
+    seen = dict(zip(world.free, (rows != 0).any(0).tolist(), strict=True))
+    inert = [
+        name
+        for name in world.free
+        if _is_inert(world, points, basis, name, REDRAWS if seen[name] else UNSEEN)
+    ]
     span = _independent(without(basis, inert), world.free)
+    span = [d for d in span if all(seen[n] for n in d) or _holds_where_rarely_reached(world, d)]
     return Truth(
         tuple(world.parameters),
         frozenset(world.held),
@@ -237,7 +244,7 @@ def _difference(
 
 def keeps_still(
     world: World,
-    points: Sequence[Point],
+    points: Iterable[Point],
     direction: Direction,
     degree: Fraction = Fraction(0),
     powers: Sequence[int] = FACTORS,
@@ -289,7 +296,8 @@ def _held_basis(
 def _that_hold(
     world: World, points: Sequence[Point], directions: Sequence[dict[str, Fraction]]
 ) -> list[dict[str, Fraction]]:
-    """Those of the directions that hold: all, if their sums with random signs do."""
+    """Those of the directions that hold: all that one try leaves, if their sums hold everywhere."""
+    directions = [d for d in directions if keeps_still(world, points[-1:], d, powers=(2,))]
     random = np.random.default_rng(3)
     for _ in range(2):
         factors = random.choice([-2, -1, 1, 2], len(directions)).tolist()
@@ -326,11 +334,19 @@ def _combined(
     return found
 
 
-def _is_inert(world: World, points: Sequence[Point], basis: Sequence[Direction], name: str) -> bool:
+def _holds_where_rarely_reached(world: World, direction: Direction) -> bool:
+    """Whether a direction of what had no gradient holds at many more points."""
+    points = map(world.point, range(POINTS + MORE, POINTS + MORE + UNSEEN))
+    return keeps_still(world, points, direction, powers=(2,))
+
+
+def _is_inert(
+    world: World, points: Sequence[Point], basis: Sequence[Direction], name: str, redraws: int
+) -> bool:
     """Whether a parameter has no effect: drawn anew, with other signs, nothing moves."""
     if not inside({name: Fraction(1)}, basis, world.free):
         return False
-    seeds = range(len(points), REDRAWS)
+    seeds = range(POINTS + MORE, POINTS + MORE + redraws)
     for point in (*points, *map(world.point, seeds)):
         before = world.unscaled(point)
         generator = torch.Generator().manual_seed(77 + point.seed)

