@@ -58,3 +58,21 @@ class Cosine(nn.Module):
 
     def forward(self, a, b):
         return F.cosine_embedding_loss(1e-4 * self.layer(a), self.layer(b), torch.ones(len(a)))
+
+
+def test_a_mixture_of_experts_is_proved_measured_and_compared_in_its_default_call():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.MixtralConfig(
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        num_local_experts=3,
+    )
+    found = audit(transformers.MixtralForCausalLM(config), (torch.randint(11, (2, 6)),))
+    assert found.rank == 10
+    assert all(symmetry.proved for symmetry in found.symmetries)
+    assert not [note for note in found.notes if note.kind.is_doubt]

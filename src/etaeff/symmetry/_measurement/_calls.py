@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from etaeff.symmetry._measurement._float64 import TINY, kept_as_copies
-from etaeff.symmetry._measurement._stand_ins import shorten_
+from etaeff.symmetry._measurement._stand_ins import STAND_INS, shorten_
 from etaeff.symmetry._measurement._wide import WIDE_TYPE, wide
 from etaeff.symmetry._operators._operator import Chance
 from etaeff.symmetry._operators._table import operator_of
@@ -107,6 +107,8 @@ class Wide(TorchFunctionMode):
             return _embedded(func, args, kwargs, epsilon=self._type_epsilon is not None)
         if name in ("floor", "floor_") and id(args[0]) in self._uniform:
             return args[0].fill_(1.0) if name == "floor_" else torch.ones_like(args[0])
+        if name == "_grouped_mm":
+            return STAND_INS[name](*args, **kwargs)
         if name in _NARROWING:
             return args[0].to(_NARROWING[name])
         return func(*args, **self._set(func, name, args, kwargs))

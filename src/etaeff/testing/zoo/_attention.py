@@ -61,6 +61,35 @@ def rotated(x: Tensor) -> Tensor:
     return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
+class Fused(nn.Module):
+    """Self-attention with q, k and v in one matrix: one after another, or head by head."""
+
+    def __init__(self, *, by_head: bool = False) -> None:
+        super().__init__()
+        self.qkv, self.o, self.by_head = nn.Linear(8, 24), nn.Linear(8, 8), by_head
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.by_head:
+            q, k, v = self.qkv(x).unflatten(-1, (2, 12)).transpose(1, 2).chunk(3, -1)
+        else:
+            parts = self.qkv(x).chunk(3, -1)
+            q, k, v = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in parts)
+        read = F.scaled_dot_product_attention(q, k, v)
+        return self.o(read.transpose(1, 2).flatten(2))
+
+
+class FusedGate(nn.Module):
+    """A gated layer whose gate and values are one matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.down = nn.Linear(8, 12), nn.Linear(6, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.both(x).chunk(2, -1)
+        return self.down(F.silu(gate) * up)
+
+
 class Distances(nn.Module):
     """Attention of one head; a fixed bias grows with the distance."""
 
@@ -84,6 +113,32 @@ CASES: Final = (
         inert="a.k.bias",
         homogeneous=("a.o.*", 1),
         balances="a.q.* a.k.weight a.v.* a.o.weight",
+    ),
+    Case(
+        name="attention, fused",
+        because="Scores fix the scale of the one matrix of q, k and v, as a whole. Its thirds have "
+        "scales of their own: q against k, v against o; and softmax forgets the bias of k.",
+        build=lambda: Called(a=Fused()),
+        inputs=sequences(),
+        homogeneous=("a.o.*", 1),
+        balances="a.qkv.* a.o.weight",
+    ),
+    Case(
+        name="attention, fused head by head",
+        because="The same, with q, k and v of each head side by side.",
+        build=lambda: Called(a=Fused(by_head=True)),
+        inputs=sequences(),
+        homogeneous=("a.o.*", 1),
+        balances="a.qkv.* a.o.weight",
+    ),
+    Case(
+        name="fused gate",
+        because="SiLU fixes the scale of the gate, and so of the one matrix, as a whole; its other "
+        "half goes against what reads it.",
+        build=lambda: Called(g=FusedGate()),
+        inputs=sequences(),
+        homogeneous=("g.down.*", 1),
+        balances="g.down.weight",
     ),
     Case(
         name="attention written out",
