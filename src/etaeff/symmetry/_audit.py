@@ -10,6 +10,12 @@ from torch import Tensor, nn
 from etaeff.errors import UsageError
 from etaeff.records.audits import NoteKind
 from etaeff.symmetry._blocks import scale_invariant_blocks
+from etaeff.symmetry._devices import (
+    checked_device,
+    inputs_on_device,
+    on_device,
+    without_numbers,
+)
 from etaeff.symmetry._effects import decay_effects
 from etaeff.symmetry._evidence import Evidence, gathered
 from etaeff.symmetry._forecasts import Optimiser, checked_optimizer, forecasts, not_trained
@@ -47,6 +53,7 @@ def audit(
     discover: bool | None = None,
     training: bool | None = None,
     seed: int = 0,
+    device: str | torch.device | None = None,
     progress: Progress = None,
 ) -> Audit:
     r"""Every scaling symmetry of a model, proved on its graph and measured in float64.
@@ -69,7 +76,7 @@ def audit(
         optimizer: An optimiser over the model's parameters, of torch.optim or `etaeff.optim`, or a
             setting such as `"sgd lr=0.1 wd=5e-4 momentum=0.9"`: the audit then says what lr and
             weight decay come to for the scale-invariant parameters of each param group.
-        measure: Run it, in float64 on the CPU. By default, unless a parameter is on the meta
+        measure: Run it, in float64. By default, unless a parameter is on the meta
             device.
         discover: Search for what the proof may miss: take as many samples as there are parameters
             in doubt, and try what they allow. By default where that costs less than the rest of
@@ -78,6 +85,8 @@ def audit(
             Batch Normalization uses running statistics, so that nothing before it is
             scale-invariant. By default each module keeps the mode that it has.
         seed: Of the measurement.
+        device: Where it is measured. By default each tensor stays where it is, and only where one
+            is on a device without float64 all are copied to the CPU.
         progress: A function that is told each stage, such as "measuring sample 1 of 3"; or whether
             to show the stages on standard error, from two seconds on. By default, if that is a
             terminal.
@@ -111,7 +120,7 @@ def audit(
         torch.enable_grad(),
     ):
         return _audit(
-            model, args, kwargs, outputs, loss, optimizer, measure, discover, training, seed
+            model, args, kwargs, outputs, loss, optimizer, measure, discover, training, seed, device
         )
 
 
@@ -126,12 +135,23 @@ def _audit(
     discover: bool | None,
     training: bool | None,
     seed: int,
+    device: str | torch.device | None,
 ) -> Audit:
     """The audit, where gradients are on."""
     model = checked_model(model)
     args, kwargs = checked_arguments(args, {} if kwargs is None else kwargs)
     tensors, aliases = parameters_by_name(model)
-    evidence = Evidence(tensors, aliases, leaves((args, kwargs)), held_parameters(tensors))
+    call: tuple[tuple[Any, ...], dict[str, Any]] = without_numbers(tensors, (args, kwargs))
+    args, kwargs = call
+    inputs = leaves((args, kwargs))
+    place = checked_device(device, [*tensors.values(), *inputs])
+    evidence = Evidence(
+        on_device(tensors, place),
+        aliases,
+        inputs_on_device(inputs, place),
+        held_parameters(tensors),
+        place,
+    )
     optimizer = checked_optimizer(optimizer, tensors)
     checks = _checks(evidence.tensors, measure, discover)
     with unchanged(model), counted_outputs(model, outputs, loss) as counted:
@@ -169,7 +189,7 @@ def _audit(
         evidence.tracer,
         mode,
         ref(model),
-        dict(evidence.tensors),
+        dict(tensors),
         outputs=counted.names,
         piece_symmetries=pieces.symmetries,
         forecasts=forecasts(optimizer, tensors, effects),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from etaeff.errors import UsageError
@@ -27,6 +28,7 @@ class Evidence:
         aliases: First name of every name.
         inputs: Flat inputs.
         held: Why a parameter cannot be scaled by training, such as a frozen one, by name.
+        device: Where all of it is measured; by default, where each tensor is.
         graph: The traced model; `None` if it cannot be traced.
         other_draws: Its graphs under other draws of chance, where they are other graphs.
         run: The model with every ε taken away; `None` if nothing was measured.
@@ -40,6 +42,7 @@ class Evidence:
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
     held: Mapping[str, str] = field(default_factory=dict)
+    device: torch.device | None = None
     graph: Graph | None = None
     other_draws: Sequence[Graph] = ()
     run: Run | None = None
@@ -93,7 +96,7 @@ def gathered(
         UsageError: If neither succeeds.
     """
     known = evidence.tensors, evidence.aliases, evidence.inputs
-    found = traced(Subject(model, args, kwargs, *known, Generators(model)), notes)
+    found = traced(Subject(model, args, kwargs, *known, Generators(model), evidence.device), notes)
     graph, run = found.graph, found.run
     evidence = replace(
         evidence,

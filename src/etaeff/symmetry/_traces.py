@@ -38,6 +38,7 @@ class Subject:
         aliases: First name of every name.
         inputs: Flat inputs.
         generators: That it may draw from.
+        device: Where it is measured; by default, where its tensors are.
     """
 
     model: nn.Module
@@ -47,6 +48,7 @@ class Subject:
     aliases: Mapping[str, str]
     inputs: Sequence[Any]
     generators: Generators
+    device: torch.device | None = None
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,14 @@ def _doubt(subject: Subject, trace: _Trace, draw: int, notes: list[Note]) -> str
 
     stage("comparing the graph with the model")
     model = Eager(
-        subject.model, subject.args, subject.kwargs, own_epsilon=True, decisions=trace.decisions
+        subject.model,
+        subject.args,
+        subject.kwargs,
+        own_epsilon=True,
+        decisions=trace.decisions,
+        device=subject.device,
     )
-    graph = runner(trace.graph, own_epsilon=True)
+    graph = runner(trace.graph, own_epsilon=True, device=subject.device)
     both = Both(graph, model, subject.tensors, subject.aliases, subject.inputs, begin)
     found = compared(both)
     if found.failure is not None:
@@ -179,7 +186,7 @@ def _of_draws(
     """The graph, and those of other draws where chance may decide which operators run."""
     if not first.by_chance:
         held = _held(subject, [graph])
-        return Traced(_runner_of([graph]), tracer, graph, held=held)
+        return Traced(_runner_of([graph], subject), tracer, graph, held=held)
     graphs = {_content(graph): graph}
     for draw in range(1, _DRAWS):
         other = _drawn(trace, subject, draw).graph
@@ -188,7 +195,7 @@ def _of_draws(
     notes.append(NoteKind.CHANCE.note(draws=_DRAWS, graphs=_told(len(graphs))))
     kept, *others = sorted(graphs.values(), key=lambda one: -len(one.read()))
     held = _held(subject, list(graphs.values()))
-    return Traced(_runner_of(_measured(kept, others)), tracer, kept, others, held)
+    return Traced(_runner_of(_measured(kept, others), subject), tracer, kept, others, held)
 
 
 def _held(subject: Subject, graphs: Sequence[Graph]) -> dict[str, str]:
@@ -221,14 +228,21 @@ def _content(graph: Graph) -> str:
     return f"{graph.module.graph} {graph.parameters} {zeros}"
 
 
-def _runner_of(graphs: Sequence[Graph]) -> Callable[[bool], Run]:
+def _runner_of(graphs: Sequence[Graph], subject: Subject) -> Callable[[bool], Run]:
     """How to run graphs with their own ε or without."""
-    return lambda own_epsilon: together([runner(g, own_epsilon=own_epsilon) for g in graphs])
+
+    def run(own_epsilon: bool) -> Run:
+        return together(
+            [runner(graph, own_epsilon=own_epsilon, device=subject.device) for graph in graphs]
+        )
+
+    return run
 
 
 def _followed(subject: Subject, own_epsilon: bool) -> Run:
     """The model's own code; all chance follows torch's."""
-    model = Eager(subject.model, subject.args, subject.kwargs, own_epsilon=own_epsilon)
+    given = subject.model, subject.args, subject.kwargs
+    model = Eager(*given, own_epsilon=own_epsilon, device=subject.device)
 
     def run(parameters: Mapping[str, Lazy], inputs: Sequence[Any]) -> list[Tensor]:
         subject.generators.seed(int(torch.randint(2**31, ())))

@@ -40,6 +40,7 @@ class Eager:
         kwargs: Keyword arguments.
         own_epsilon: Keep ε as the model has it.
         decisions: How it was decided when the model was traced.
+        device: Where it is run; by default, where its tensors are.
 
     Attributes:
         path: Of the last run; see `Wide`.
@@ -53,9 +54,10 @@ class Eager:
         *,
         own_epsilon: bool = False,
         decisions: Sequence[Decision] = (),
+        device: torch.device | None = None,
     ) -> None:
         """Ready to be run."""
-        self._model, self._decisions = model, decisions
+        self._model, self._decisions, self._device = model, decisions, device
         _, self._put_together = flattened((tuple(args), dict(kwargs)))
         floating = [p for p in model.parameters() if p.is_floating_point() and p.itemsize > 1]
         own = float(torch.finfo(floating[0].dtype if floating else torch.float32).eps)
@@ -95,7 +97,7 @@ class Eager:
             pairs.setdefault(address_of(parameter), []).append((parameter, weights[name]))
         memory = {address: _Reader(both) for address, both in pairs.items()}
         state = {
-            name: double(memory[address_of(b)](b) if _lies_in(b, memory) else b)
+            name: double(memory[address_of(b)](b) if _lies_in(b, memory) else b, self._device)
             for name, b in model.named_buffers()
         }
         mode = Wide(

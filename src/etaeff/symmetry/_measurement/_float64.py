@@ -42,12 +42,16 @@ class Float64(fx.Interpreter):
     Args:
         module: The graph.
         own_epsilon: Keep ε as the model has it.
+        device: Where everything is computed; by default, where the graph says.
     """
 
-    def __init__(self, module: fx.GraphModule, *, own_epsilon: bool) -> None:
+    def __init__(
+        self, module: fx.GraphModule, *, own_epsilon: bool, device: torch.device | None = None
+    ) -> None:
         """Ready to `run`."""
         super().__init__(module, garbage_collect_values=True)
         self.own_epsilon = own_epsilon
+        self.device = device
         self.saved: Saved | None = None
 
     def map_nodes_to_values(self, args: Any, n: fx.Node) -> Any:
@@ -58,7 +62,7 @@ class Float64(fx.Interpreter):
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Constants in float64."""
         constant = super().get_attr(target, args, kwargs)
-        return double(constant)
+        return double(constant, self.device)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """One operator, with its ε and types replaced."""
@@ -117,12 +121,15 @@ class Float64(fx.Interpreter):
         """Operators that run graphs: the branch that is taken, or the one inside a wrapper."""
         graphs = [a for a in args if isinstance(a, fx.GraphModule)]
         if str(target) == "cond":
-            chosen = Float64(graphs[0 if args[0] else 1], own_epsilon=self.own_epsilon)
-            return chosen.run(*args[3])
+            return self._inner(graphs[0 if args[0] else 1]).run(*args[3])
         if str(target) in WRAPPERS:
-            inner = Float64(graphs[0], own_epsilon=self.own_epsilon)
+            inner = self._inner(graphs[0])
             return inner.run(*args[args.index(graphs[0]) + 1 :])  # `no_grad` or not
         return super().call_function(target, args, kwargs)
+
+    def _inner(self, graph: fx.GraphModule) -> "Float64":
+        """What runs a graph inside this one."""
+        return Float64(graph, own_epsilon=self.own_epsilon, device=self.device)
 
     def _written(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The result of an operator, beside what it would write into if nobody reads that.
@@ -170,6 +177,8 @@ class Float64(fx.Interpreter):
         """
         if isinstance(value, torch.dtype):
             return WIDE_TYPE.get(value, value)
+        if isinstance(value, torch.device) and value.type != "meta":
+            return self.device or value
         if key == "padding_idx" and name == "embedding":
             return -1  # its row is told no gradient, whatever it does
         if self.own_epsilon:
@@ -184,12 +193,12 @@ class Float64(fx.Interpreter):
 Run: TypeAlias = Callable[[Mapping[str, Lazy], Sequence[Any]], list[Tensor]]
 
 
-def runner(graph: Graph, *, own_epsilon: bool) -> Run:
+def runner(graph: Graph, *, own_epsilon: bool, device: torch.device | None = None) -> Run:
     """The model as a function of its parameters (by name) and its flat inputs.
 
     It returns the outputs that hold real numbers. Buffers are as they were when it was traced.
     """
-    interpreter = Float64(graph.module, own_epsilon=own_epsilon)
+    interpreter = Float64(graph.module, own_epsilon=own_epsilon, device=device)
     placeholders = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
     rewritten = {
         _base(node).name
@@ -206,7 +215,7 @@ def runner(graph: Graph, *, own_epsilon: bool) -> Run:
                 weight = parameters[graph.parameters[placeholder]]
                 values.append(weight.make() if placeholder in rewritten else weight)
             elif placeholder in graph.constants:
-                values.append(double(graph.constants[placeholder]))
+                values.append(double(graph.constants[placeholder], device))
             else:
                 values.append(double(next(waiting)))
         lazy = next((weight.saved for weight in parameters.values()), None)

@@ -112,7 +112,8 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
         power = exponents.get(name, 0)
         if isinstance(power, Tensor):
             one = torch.ones(power.shape, dtype=torch.float64)
-            return weight.mul_(torch.ldexp(one, power))  # `exp2` need not be exact
+            factor = torch.ldexp(one, power)  # `exp2` need not be exact
+            return weight.mul_(factor.to(weight.device))
         return weight.mul_(2.0**power)
 
     return other

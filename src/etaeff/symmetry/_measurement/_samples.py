@@ -233,10 +233,10 @@ def varied(inputs: Sequence[Any], generator: torch.Generator, *, signs: bool = T
             shaken = wide * (_INPUT_NOISE * noise).exp() if bool(wide.any()) else noise
             if not signs and bool((wide < 0).any()):
                 shaken *= _noise(value.shape, generator).sign()
-            others.append(wide if mask else shaken)
+            others.append((wide if mask else shaken).to(value.device))
         elif isinstance(value, Tensor) and value.dtype == torch.int64 and value.numel() > 1:
             order = torch.randperm(value.numel(), generator=generator)
-            others.append(value.cpu().reshape(-1)[order].reshape(value.shape))
+            others.append(value.reshape(-1)[order.to(value.device)].reshape(value.shape))
         else:
             others.append(value)
     return others

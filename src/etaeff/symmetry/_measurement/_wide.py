@@ -11,10 +11,16 @@ WIDE_TYPE: Final = {
 }
 
 
-def double(value: Any) -> Any:
-    """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied."""
+def double(value: Any, device: torch.device | None = None) -> Any:
+    """A copy in float64 of a real or complex tensor; anything else as it is, tensors copied.
+
+    Args:
+        value: Anything.
+        device: Where the copy is to be; by default, where the tensor is.
+    """
     if not isinstance(value, Tensor):
         return value
+    value = value if device is None else value.to(device)  # its own may not have float64
     wider = WIDE_TYPE.get(value.dtype, value.dtype)
     return value.to(wider) if value.requires_grad else value.detach().to(wider, copy=True)
 
