@@ -14,9 +14,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from etaeff._words import counted
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._bound import open_directions, rational
 from etaeff.symmetry._measurement._samples import Sample
+from etaeff.symmetry._progress import stage
 from etaeff.symmetry._proof._basis import Span
 from etaeff.symmetry._proof._nullspace import Vector, integers
 from etaeff.symmetry._scaling import holds
@@ -129,6 +131,8 @@ class _Search:
 
     def _draw(self, powers: Mapping[str, float]) -> None:
         """Samples of another forward pass."""
+        left = counted(len(self.left), "direction")
+        stage(f"looking for what the proof missed: {left} left to decide")
         losses = min(_LOSSES, len(self.left) + 1)
         self._drawn += self.evidence.more(self._seed, losses, powers)
         self._seed += 1
