@@ -28,7 +28,7 @@ def test_a_function_is_told_every_stage():
     stages = []
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     audit(model, (torch.randn(4, 3),), progress=stages.append)
-    assert stages[0] == "tracing with torch.export"
+    assert stages[0] == "tracing by torch.export"
     assert "measuring sample 1 of 2" in stages
     assert "proving symmetries on the graph" in stages
     assert stages[-1] == "cutting blocks"
