@@ -159,17 +159,25 @@ def _doubt(subject: Subject, trace: _Trace, draw: int, notes: list[Note]) -> str
         subject.generators.seed(draw)
 
     stage("comparing the graph with the model")
-    model = Eager(
-        subject.model,
-        subject.args,
-        subject.kwargs,
-        own_epsilon=True,
-        decisions=trace.decisions,
-        device=subject.device,
-    )
-    graph = runner(trace.graph, own_epsilon=True, device=subject.device)
-    both = Both(graph, model, subject.tensors, subject.aliases, subject.inputs, begin)
-    found = compared(both)
+    given = subject.model, subject.args, subject.kwargs
+
+    def both(own_types: bool) -> Both:
+        assert trace.graph is not None
+        kept: dict[str, Any] = {
+            "own_epsilon": True, "own_types": own_types, "device": subject.device,
+        }  # fmt: skip
+        return Both(
+            runner(trace.graph, **kept),
+            Eager(*given, **kept, decisions=trace.decisions),
+            subject.tensors,
+            subject.aliases,
+            subject.inputs,
+            begin,
+            own_types,
+            subject.device,
+        )
+
+    found = compared(both(own_types=False), both(own_types=True))
     if found.failure is not None:
         notes.append(NoteKind.NOT_COMPARED.note(error=in_a_line(found.failure)))
     return found.difference

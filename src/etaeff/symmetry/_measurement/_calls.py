@@ -46,6 +46,7 @@ class Wide(TorchFunctionMode):
         whole: Follow what is detached, as if it were not: derivatives are those of the function,
             whatever is trained.
         copies: Let autograd keep copies of what it needs, which the model may write over.
+        own_types: Keep the types that the model has.
         decisions: How it was decided when the model was traced; they are decided alike.
     """
 
@@ -57,12 +58,13 @@ class Wide(TorchFunctionMode):
         type_epsilon: float | None,
         whole: bool,
         copies: bool = False,
+        own_types: bool = False,
         decisions: Sequence[Decision] = (),
     ) -> None:
         """Ready to be entered once."""
         super().__init__()
         self._weights, self._type_epsilon, self._whole = weights, type_epsilon, whole
-        self._copies = copies
+        self._copies, self._own_types = copies, own_types
         self._made = {address_of(weight) for weight in made}
         self._replay = Replay(decisions)
         self._uniform: dict[int, Tensor] = {}  # drawn from [0, 1), perhaps to drop a branch
@@ -86,7 +88,8 @@ class Wide(TorchFunctionMode):
             return args[0]
         # The hooks of a checkpoint would run the model again.
         with kept_as_copies() if self._copies else without_saved_tensor_hooks():
-            result = mapped(wide, self._called(func, name, args, kwargs))
+            result = self._called(func, name, args, kwargs)
+        result = result if self._own_types else mapped(wide, result)
         self._replay.note(name, args, result)
         self._note(name, args, result)
         return result
@@ -107,9 +110,9 @@ class Wide(TorchFunctionMode):
             return _embedded(func, args, kwargs, epsilon=self._type_epsilon is not None)
         if name in ("floor", "floor_") and id(args[0]) in self._uniform:
             return args[0].fill_(1.0) if name == "floor_" else torch.ones_like(args[0])
-        if name == "_grouped_mm":
+        if name == "_grouped_mm" and not self._own_types:
             return STAND_INS[name](*args, **kwargs)
-        if name in _NARROWING:
+        if name in _NARROWING and not self._own_types:
             return args[0].to(_NARROWING[name])
         return func(*args, **self._set(func, name, args, kwargs))
 
@@ -160,6 +163,8 @@ class Wide(TorchFunctionMode):
 
     def _wide(self, value: Any) -> Any:
         """An argument in float64."""
+        if self._own_types:
+            return self._weight(value)
         if isinstance(value, torch.dtype):
             return WIDE_TYPE.get(value, value)
         return wide(self._weight(value))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from etaeff.symmetry._measurement._calls import Wide
 from etaeff.symmetry._measurement._float64 import TINY, real
 from etaeff.symmetry._measurement._weights import Lazy
-from etaeff.symmetry._measurement._wide import double
+from etaeff.symmetry._measurement._wide import double, kept
 from etaeff.symmetry._tracing._decisions import Decision
 from etaeff.symmetry._tracing._restore import module_unchanged
 from etaeff.symmetry._tracing._torch import (
@@ -39,6 +39,7 @@ class Eager:
         args: Positional arguments, for their structure.
         kwargs: Keyword arguments.
         own_epsilon: Keep ε as the model has it.
+        own_types: Keep its types too.
         decisions: How it was decided when the model was traced.
         device: Where it is run; by default, where its tensors are.
 
@@ -53,11 +54,13 @@ class Eager:
         kwargs: Mapping[str, Any],
         *,
         own_epsilon: bool = False,
+        own_types: bool = False,
         decisions: Sequence[Decision] = (),
         device: torch.device | None = None,
     ) -> None:
         """Ready to be run."""
         self._model, self._decisions, self._device = model, decisions, device
+        self._own_types, self._given = own_types, kept if own_types else double
         _, self._put_together = flattened((tuple(args), dict(kwargs)))
         floating = [p for p in model.parameters() if p.is_floating_point() and p.itemsize > 1]
         own = float(torch.finfo(floating[0].dtype if floating else torch.float32).eps)
@@ -97,18 +100,19 @@ class Eager:
             pairs.setdefault(address_of(parameter), []).append((parameter, weights[name]))
         memory = {address: _Reader(both) for address, both in pairs.items()}
         state = {
-            name: double(memory[address_of(b)](b) if _lies_in(b, memory) else b, self._device)
+            name: self._given(memory[address_of(b)](b) if _lies_in(b, memory) else b, self._device)
             for name, b in model.named_buffers()
         }
         mode = Wide(
             memory,
             list(weights.values()),
             copies=self._copies,
+            own_types=self._own_types,
             type_epsilon=self._type_epsilon,
             whole=self._whole,
             decisions=self._decisions,
         )
-        positional, named = self._put_together(copied([double(value) for value in inputs]))
+        positional, named = self._put_together(copied([self._given(value) for value in inputs]))
         follows = torch.is_grad_enabled()
         within = torch.set_grad_enabled(follows or not self._whole)
         with within, _ready(model, without_epsilon=self._type_epsilon is None), mode:

@@ -11,7 +11,7 @@ from etaeff.symmetry._measurement._remade import keeps_its_result, remade
 from etaeff.symmetry._measurement._saved import Saved
 from etaeff.symmetry._measurement._stand_ins import STAND_INS, WITHOUT_EPSILON, shorten_
 from etaeff.symmetry._measurement._weights import Lazy
-from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, wide
+from etaeff.symmetry._measurement._wide import WIDE_TYPE, double, kept, wide
 from etaeff.symmetry._operators._epsilon import epsilon_of
 from etaeff.symmetry._operators._memory import shares_memory
 from etaeff.symmetry._operators._operator import Chance, Operator
@@ -42,15 +42,21 @@ class Float64(fx.Interpreter):
     Args:
         module: The graph.
         own_epsilon: Keep ε as the model has it.
+        own_types: Keep types too.
         device: Where everything is computed; by default, where the graph says.
     """
 
     def __init__(
-        self, module: fx.GraphModule, *, own_epsilon: bool, device: torch.device | None = None
+        self,
+        module: fx.GraphModule,
+        *,
+        own_epsilon: bool,
+        own_types: bool = False,
+        device: torch.device | None = None,
     ) -> None:
         """Ready to `run`."""
         super().__init__(module, garbage_collect_values=True)
-        self.own_epsilon = own_epsilon
+        self.own_epsilon, self.own_types = own_epsilon, own_types
         self.device = device
         self.saved: Saved | None = None
 
@@ -62,7 +68,7 @@ class Float64(fx.Interpreter):
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
         """Constants in float64."""
         constant = super().get_attr(target, args, kwargs)
-        return double(constant, self.device)
+        return (kept if self.own_types else double)(constant, self.device)
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         """One operator, with its ε and types replaced."""
@@ -85,13 +91,14 @@ class Float64(fx.Interpreter):
             changed["training"] = False
         if "eps" in row.epsilon and changed.get("eps") is None:  # its type's own
             changed["eps"] = self._epsilon_of_type() if self.own_epsilon else TINY
-        if name in STAND_INS and not (self.own_epsilon and name in WITHOUT_EPSILON):
+        native = self.own_types or (self.own_epsilon and name in WITHOUT_EPSILON)
+        if name in STAND_INS and not native:
             return STAND_INS[name](**{key: changed[key] for key in schema if key in changed})
         positional = [changed.pop(key) for key in schema[: len(args)]]
         result = self._known_again(target, positional, changed)
         if row.chance is Chance.UNIFORM and _decides_by_floor(self._node):
             result.fill_(_HEADS)
-        return fx.node.map_aggregate(result, wide)
+        return result if self.own_types else fx.node.map_aggregate(result, wide)
 
     def _without_chance(self, target: Any, row: Operator, args: Any) -> Any:
         """The result of an operator that would drop something or detach; `None` of another."""
@@ -129,7 +136,9 @@ class Float64(fx.Interpreter):
 
     def _inner(self, graph: fx.GraphModule) -> "Float64":
         """What runs a graph inside this one."""
-        return Float64(graph, own_epsilon=self.own_epsilon, device=self.device)
+        return Float64(
+            graph, own_epsilon=self.own_epsilon, own_types=self.own_types, device=self.device
+        )
 
     def _written(self, target: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """The result of an operator, beside what it would write into if nobody reads that.
@@ -176,7 +185,7 @@ class Float64(fx.Interpreter):
         That of a norm has its name; that of a sum is the argument `own`.
         """
         if isinstance(value, torch.dtype):
-            return WIDE_TYPE.get(value, value)
+            return value if self.own_types else WIDE_TYPE.get(value, value)
         if isinstance(value, torch.device) and value.type != "meta":
             return self.device or value
         if key == "padding_idx" and name == "embedding":
@@ -193,12 +202,19 @@ class Float64(fx.Interpreter):
 Run: TypeAlias = Callable[[Mapping[str, Lazy], Sequence[Any]], list[Tensor]]
 
 
-def runner(graph: Graph, *, own_epsilon: bool, device: torch.device | None = None) -> Run:
+def runner(
+    graph: Graph,
+    *,
+    own_epsilon: bool,
+    own_types: bool = False,
+    device: torch.device | None = None,
+) -> Run:
     """The model as a function of its parameters (by name) and its flat inputs.
 
     It returns the outputs that hold real numbers. Buffers are as they were when it was traced.
     """
-    interpreter = Float64(graph.module, own_epsilon=own_epsilon, device=device)
+    interpreter = Float64(graph.module, own_epsilon=own_epsilon, own_types=own_types, device=device)
+    given = kept if own_types else double
     placeholders = [node.name for node in graph.module.graph.nodes if node.op == "placeholder"]
     rewritten = {
         _base(node).name
@@ -215,9 +231,9 @@ def runner(graph: Graph, *, own_epsilon: bool, device: torch.device | None = Non
                 weight = parameters[graph.parameters[placeholder]]
                 values.append(weight.make() if placeholder in rewritten else weight)
             elif placeholder in graph.constants:
-                values.append(double(graph.constants[placeholder], device))
+                values.append(given(graph.constants[placeholder], device))
             else:
-                values.append(double(next(waiting)))
+                values.append(given(next(waiting)))
         lazy = next((weight.saved for weight in parameters.values()), None)
         # Where weights are written over, autograd keeps what they were.
         interpreter.saved = None if writes else lazy
@@ -255,11 +271,6 @@ def real(tensors: Sequence[Tensor]) -> list[Tensor]:
     dense = [v.to_dense() if v.layout != torch.strided else v for v in tensors]
     parts = [torch.view_as_real(v.resolve_conj()) if v.is_complex() else v for v in dense]
     return [v for v in parts if v.is_floating_point()]
-
-
-def scaled(parameter: Tensor, factor: float) -> Lazy:
-    """A parameter in float64 times a number."""
-    return Lazy(lambda: double(parameter) * factor)
 
 
 def _decides_by_floor(node: fx.Node) -> bool:

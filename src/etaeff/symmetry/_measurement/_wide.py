@@ -25,6 +25,11 @@ def double(value: Any, device: torch.device | None = None) -> Any:
     return value.to(wider) if value.requires_grad else value.detach().to(wider, copy=True)
 
 
+def kept(value: Any, device: torch.device | None = None) -> Any:
+    """A copy of a tensor in its own type; anything else as it is."""
+    return value.detach().to(device, copy=True) if isinstance(value, Tensor) else value
+
+
 def wide(value: Any) -> Any:
     """A result in float64: what is made without a type has the default one."""
     narrow = isinstance(value, Tensor) and value.dtype in WIDE_TYPE
