@@ -69,9 +69,9 @@ def test_without_a_search_nothing_is_said_to_regularise(options):
 
 
 def test_a_search_that_would_take_too_long_is_left_out_and_can_be_asked_for(monkeypatch):
-    import etaeff.symmetry._symmetries as symmetries
+    from etaeff.symmetry import _discovery
 
-    monkeypatch.setattr(symmetries, "_is_worth_it", lambda *_: False)
+    monkeypatch.setattr(_discovery, "_is_worth_it", lambda *_: False)
     model, x = normalised(), torch.randn(8, 3)
     assert NoteKind.NOT_SEARCHED in kinds_of(audit(model, (x,)))
     asked = audit(model, (x,), discover=True)
@@ -157,9 +157,49 @@ def test_weights_that_are_rounded_by_their_own_size_are_scale_invariant_without_
 def test_an_order_is_scale_invariant_and_a_threshold_is_not():
     order, threshold = (audit(Chosen(t), (torch.randn(8, 6),)) for t in (0, 4.0))
     assert order.parameters["scores"].effect is DecayKind.SETS_LR
-    assert verdicts(threshold)["scores"] == (DecayKind.NOT_KNOWN, Ground.NOT_KNOWN)
-    assert "have no gradient" in threshold.effect_of_decay("scores")
+    assert verdicts(threshold)["scores"] == (DecayKind.REGULARISES, Ground.MEASURED)
     assert not threshold.blocks
+
+
+class TwoOrders(Chosen):
+    """Two that have no gradient: what they do together could only be guessed."""
+
+    def __init__(self):
+        super().__init__(4.0)
+        self.more = nn.Parameter(torch.rand(6) + 0.5)
+
+    def forward(self, x):
+        return super().forward(x) * torch.where(self.more.sum() > 3.0, 2.0, 1.0)
+
+
+def test_of_two_parameters_without_a_gradient_not_all_is_known():
+    found = audit(TwoOrders(), (torch.randn(8, 6),))
+    for name in ("scores", "more"):
+        assert verdicts(found)[name] == (DecayKind.NOT_KNOWN, Ground.NOT_KNOWN)
+        assert "have no gradient" in found.effect_of_decay(name)
+
+
+class Item(nn.Module):
+    """A norm that leaves torch, where no tracer follows, and no gradient."""
+
+    def __init__(self, power):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 4, bias=False), nn.Linear(4, 2)
+        self.power = power
+
+    def forward(self, x):
+        return self.b(torch.tanh(self.a(x) / self.a.weight.norm().item() ** self.power))
+
+
+def test_a_number_that_leaves_torch_is_not_taken_for_a_constant():
+    exact, other = (audit(Item(power), (torch.randn(8, 3),)) for power in (1.0, 0.5))
+    assert exact.parameters["a.weight"].effect is DecayKind.SETS_LR
+    for name in ("b.weight", "b.bias"):
+        assert exact.parameters[name].effect is not DecayKind.INERT
+    assert other.parameters["a.weight"].effect in (DecayKind.NOT_KNOWN, DecayKind.REGULARISES)
+    x = torch.randn(8, 3)
+    assert largest_change(Item(1.0), x, {"a.weight": 4.0}) < 1e-12
+    assert largest_change(Item(0.5), x, {"a.weight": 4.0}) > 1e-3
 
 
 class Experts(nn.Module):

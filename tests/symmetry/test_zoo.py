@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from etaeff.symmetry import audit
+from etaeff.symmetry import DecayKind, audit
 from etaeff.symmetry._proof._basis import Span
 from etaeff.testing import zoo
 
@@ -37,7 +37,7 @@ def vectors(case, names):
 
 def not_reached(case, found):
     """What the labels call inert, where no gradient ever comes to it and the graph is silent."""
-    names = {name for name, p in found.parameters.items() if p.group == "not reached"}
+    names = {n for n, p in found.parameters.items() if p.effect is DecayKind.NOT_REACHED}
     assert names <= {n for p in case.unproved.split() for n in zoo.matching(p, found.parameters)}
     return names
 
@@ -111,7 +111,8 @@ def test_what_lies_in_a_direction_of_one_sign_is_called_scale_invariant(audited)
 def test_of_small_models_all_is_known(audited):
     _, found = audited
     if len(found.parameters) < 30:
-        assert not any(p.group == "not known" for p in found.parameters.values()), found.notes
+        effects = {p.effect for p in found.parameters.values()}
+        assert DecayKind.NOT_KNOWN not in effects, found.notes
 
 
 def test_the_measurement_denies_nothing(audited):

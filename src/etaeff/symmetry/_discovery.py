@@ -6,30 +6,27 @@ a nonlinearity is flat or straight. So what is left over is written in small fra
 scaling far, and where that fails the next samples are drawn along it, where it shows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations, product
 from typing import Final
 
-import torch
-from torch import Tensor
-
-from etaeff._words import counted
 from etaeff.symmetry._evidence import Evidence
-from etaeff.symmetry._measurement._bound import open_directions, rational
-from etaeff.symmetry._measurement._samples import Sample
-from etaeff.symmetry._progress import stage
+from etaeff.symmetry._heed import Heed
+from etaeff.symmetry._measurement._cost import sample_cost, trace_cost
+from etaeff.symmetry._measurement._defects import ZERO, defect
 from etaeff.symmetry._proof._basis import Span
-from etaeff.symmetry._proof._nullspace import Vector, integers
+from etaeff.symmetry._proof._nullspace import Vector
 from etaeff.symmetry._scaling import holds
+from etaeff.symmetry._search import Search
 
-_LOSSES: Final = 4  # of one forward pass
-_STALE: Final = 3  # forward passes without a new row, after which there is none to come
 _ROUNDS: Final = 4  # in which directions are tried, and drawn along
-_SPREAD: Final = 1.5  # deviation of the powers of two by which weights are scaled
-_ALONG: Final = 6.0  # powers of two
 _TAKES_PART: Final = 1e-3  # in a direction
-_SEED: Final = 1000  # of further samples
+_PATIENCE: Final = 5.0  # seconds of samples that are always worth it
+_CONFIRMING: Final = 3  # forward passes that show that there is no more to come
+_FEW: Final = 3  # parameters of which all combinations of signs are tried
+_SOME: Final = 12  # parameters of which all pairs are tried
 
 
 @dataclass(frozen=True)
@@ -50,96 +47,88 @@ class Bound:
 
 
 def upper_bound(
-    evidence: Evidence, names: Sequence[str], known: Sequence[Vector], drawn: Sequence[Sample]
+    evidence: Evidence, known: Sequence[Vector], heed: Heed, discover: bool | None
 ) -> Bound:
-    """What samples say beyond symmetries that are known.
+    """What samples say beyond the known symmetries, where it is worth to ask, and single tensors.
+
+    Those are asked for in any case: that one is invariant by itself shows in two samples.
 
     Args:
         evidence: What is known.
-        names: Parameters that have a gradient.
         known: Symmetries, as exponents by the number of the parameter.
-        drawn: The samples so far.
+        heed: Parameters that have no gradient.
+        discover: Whether to ask; `None` where that is worth it.
     """
-    search = _Search(evidence, names, known, drawn)
+    hidden = heed.inert | heed.unreached | heed.blind | evidence.held.keys()
+    names = [name for name in evidence.tensors if name not in hidden]
+    drawn = [*evidence.drawn, *heed.more]
+    singles = [name for name in names if defect(drawn, {name: 1.0}) <= ZERO]
+    blind = [*heed.blind, *(() if evidence.gradients_tell else names)]
+    found = _tried(evidence, known, [*_units(evidence, singles), *_guesses(evidence, blind)])
+    if discover is False or (discover is None and not _is_worth_it(evidence, names, known)):
+        return Bound(False, tuple(found))
+    search = Search(evidence, names, [*known, *found], drawn)
     search.draw_until_stale()
-    for _ in range(_ROUNDS):
-        if not len(search.left):
-            break
+    for _ in range(_ROUNDS if len(search.left) else 0):
         search.try_fractions()
-        if len(search.left):
-            search.draw_along()
+        search.draw_along()
     taking_part = (search.left.abs() > _TAKES_PART).any(0).tolist() if len(search.left) else []
-    still = frozenset(n for n, part in zip(names, taking_part, strict=False) if part)
-    dimension = len(search.known) + len(search.left)
-    return Bound(True, tuple(search.known[len(known) :]), still, dimension)
+    left = {name for name, part in zip(names, taking_part, strict=False) if part}
+    symmetries = search.known[len(known) :]
+    left |= _undecided(evidence, [*known, *symmetries], blind, left)
+    return Bound(True, tuple(symmetries), frozenset(left), len(search.known) + len(search.left))
 
 
-class _Search:
-    """Samples, and the directions that they leave open."""
+def _undecided(
+    evidence: Evidence, symmetries: Sequence[Vector], blind: Iterable[str], left: set[str]
+) -> set[str]:
+    """Parameters without a gradient that may stand in a symmetry that was not guessed.
 
-    def __init__(
-        self,
-        evidence: Evidence,
-        names: Sequence[str],
-        known: Sequence[Vector],
-        drawn: Sequence[Sample],
-    ) -> None:
-        self.evidence = evidence
-        self.names = names
-        self.known = list(known)
-        self._drawn = list(drawn)
-        self._refuted: list[Vector] = []
-        self._seed = _SEED
-        self._index = {name: i for i, name in enumerate(evidence.tensors)}
-        self._look()
+    Where all that has a gradient is known, any other symmetry is one of these parameters alone; if
+    one is left, it would be scale-invariant by itself, and that was tried.
+    """
+    names = list(evidence.tensors)
+    moved = {names[i] for vector in symmetries for i in vector}
+    undecided = set(blind) - moved
+    certain = evidence.gradients_tell and not left and len(undecided) == 1
+    return set() if certain else undecided
 
-    def draw_until_stale(self) -> None:
-        """Draw until nothing is left open, or it does not get less any more."""
-        stale = 0
-        while len(self.left) and stale < _STALE:
-            before = len(self.left)
-            spread = _SPREAD if self._seed % 2 else 0.0
-            generator = torch.Generator().manual_seed(self._seed)
-            noise = torch.randn(len(self._index), generator=generator).mul_(spread).tolist()
-            self._draw(dict(zip(self._index, noise, strict=True)))
-            stale = 0 if len(self.left) < before else stale + 1
 
-    def draw_along(self) -> None:
-        """Draw at weights that are scaled along what is open, up and down."""
-        for direction in self.left[: _STALE + 1]:
-            for power in (_ALONG, -_ALONG):
-                if len(self.left):
-                    self._draw(dict(zip(self.names, (power * direction).tolist(), strict=True)))
+def _tried(
+    evidence: Evidence, known: Sequence[Vector], candidates: Iterable[Vector]
+) -> list[Vector]:
+    """Candidates that hold when they are scaled, and are no combination of others."""
+    found: list[Vector] = []
+    for vector in candidates:
+        if vector not in Span([*known, *found]) and holds(evidence, vector):
+            found.append(vector)
+    return found
 
-    def try_fractions(self) -> None:
-        """Write what is open in small fractions, and keep what holds."""
-        rows = [self._row(vector) for vector in self.known]
-        for row in rational(torch.cat([*rows, self.left]) if rows else self.left):
-            vector = integers({self._index[self.names[i]]: v for i, v in row.items()})
-            if vector in Span(self.known) or vector in self._refuted:
-                continue
-            if holds(self.evidence, vector):
-                self.known.append(vector)
-            else:
-                self._refuted.append(vector)
-        self._look()
 
-    def _row(self, vector: Mapping[int, Fraction]) -> Tensor:
-        """A vector as a row of numbers."""
-        values = [float(vector.get(self._index[name], 0)) for name in self.names]
-        return torch.tensor([values], dtype=torch.float64)
+def _units(evidence: Evidence, names: Iterable[str]) -> list[Vector]:
+    """Each parameter alone."""
+    index = {name: i for i, name in enumerate(evidence.tensors)}
+    return [{index[name]: Fraction(1)} for name in names]
 
-    def _draw(self, powers: Mapping[str, float]) -> None:
-        """Samples of another forward pass."""
-        left = counted(len(self.left), "direction")
-        stage(f"looking for what the proof missed: {left} left to decide")
-        losses = min(_LOSSES, len(self.left) + 1)
-        self._drawn += self.evidence.more(self._seed, losses, powers)
-        self._seed += 1
-        self._look()
 
-    def _look(self) -> None:
-        """What is left open."""
-        names = list(self.evidence.tensors)
-        known = [{names[i]: float(v) for i, v in vector.items()} for vector in self.known]
-        self.left = open_directions(self._drawn, self.names, known)
+def _guesses(evidence: Evidence, names: Sequence[str]) -> list[Vector]:
+    """What may be a symmetry of parameters of which no gradient tells: alone, in pairs, all."""
+    index = {name: i for i, name in enumerate(evidence.tensors)}
+    columns = [index[name] for name in names]
+    sizes = range(2, len(columns) + 1) if len(columns) <= _FEW else [2]
+    guesses = _units(evidence, names)
+    for size in sizes if len(columns) <= _SOME else []:
+        for some in combinations(columns, size):
+            for signs in product((1, -1), repeat=size - 1):
+                powers = map(Fraction, (1, *signs))
+                guesses.append(dict(zip(some, powers, strict=True)))
+    return [*guesses, dict.fromkeys(columns, Fraction(1))] if len(columns) > _FEW else guesses
+
+
+def _is_worth_it(evidence: Evidence, names: Sequence[str], known: Sequence[Vector]) -> bool:
+    """Whether the samples that are needed cost less than the rest of the audit, or little."""
+    if evidence.graph is None:
+        return True
+    each, drawn = sample_cost(evidence.graph), len(evidence.drawn)
+    needed = max(len(names) - len(known) - drawn, 0) + _CONFIRMING
+    return each * needed <= max(trace_cost(evidence.graph) + each * (drawn + 1), _PATIENCE)

@@ -65,8 +65,6 @@ def _of_held(tensor: Tensor, reason: str | None) -> _Verdict | None:
     if reason is None:
         return None
     if tensor.requires_grad:
-        if not tensor.numel():
-            return DecayKind.INERT, reason, Ground.PROVED
         return DecayKind.NOT_KNOWN, reason, Ground.NOT_KNOWN
     return DecayKind.FROZEN, reason, Ground.PROVED
 
@@ -108,12 +106,12 @@ def _of_none(name: str, evidence: Evidence, findings: Findings) -> _Verdict:
         why = "no gradient reached it, and no output changed with it; other inputs may reach it."
         return DecayKind.NOT_REACHED, why, Ground.NOT_KNOWN
     found = "no scaling of it was found that leaves the outputs unchanged"
-    if name in findings.heed.blind:
-        why = f"the outputs change with it and have no gradient; {found}."
-    elif not evidence.drawn:
+    if not evidence.drawn:
         why = f"{found}, and nothing was measured."
     elif not findings.bound.asked:
         why = f"{found}, and not all was searched."
+    elif name in findings.bound.open and name in findings.heed.blind:
+        why = f"the outputs change with it and have no gradient; {found}."
     elif name in findings.bound.open:
         why = f"{found}, and gradients do not show that there is none."
     else:

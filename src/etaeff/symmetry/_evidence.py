@@ -12,6 +12,7 @@ from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import Replacement, Trials
 from etaeff.symmetry._measurement._samples import Sample, quick_samples, samples
+from etaeff.symmetry._measurement._whole import gradients_are_whole
 from etaeff.symmetry._traces import Subject, traced
 from etaeff.symmetry._tracing._chance import Generators
 from etaeff.symmetry._tracing._export import check_that_it_runs
@@ -35,6 +36,7 @@ class Evidence:
         drawn: Samples with every ε taken away; none if nothing was measured.
         trials: Runs of it with other weights; `None` if nothing was measured.
         own_epsilon: Samples with the model's own ε.
+        gradients_tell: Whether all that moves an output shows in gradients.
         tracer: What made the graph; see `Audit`.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     drawn: Sequence[Sample] = ()
     trials: Trials | None = None
     own_epsilon: Sequence[Sample] = ()
+    gradients_tell: bool = True
     tracer: str = "none"
 
     def moved(self, other: Replacement, draw: int = 0, base: Replacement | None = None) -> float:
@@ -130,4 +133,12 @@ def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed:
     if evidence.graph is not None:
         own = samples(run(True), *given, count=1, seed=seed, held=held)
     trials = Trials(ideal, *given, held)
-    return replace(evidence, run=ideal, drawn=drawn, trials=trials, own_epsilon=own)
+    whole = evidence.graph is not None or gradients_are_whole(ideal, *given, held)
+    return replace(
+        evidence,
+        run=ideal,
+        drawn=drawn,
+        trials=trials,
+        own_epsilon=own,
+        gradients_tell=whole,
+    )

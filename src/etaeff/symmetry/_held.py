@@ -26,8 +26,6 @@ def _reason(parameter: Tensor) -> str:
     dtype = str(parameter.dtype).removeprefix("torch.")
     if not parameter.requires_grad:
         return "it has requires_grad=False."
-    if not parameter.numel():
-        return "it has no entries."
     if parameter.layout is not torch.strided:
         return "it is sparse, and only dense tensors are measured."
     if not (parameter.is_floating_point() or parameter.is_complex()) or not _can_be_read(parameter):

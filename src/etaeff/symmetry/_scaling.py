@@ -6,12 +6,13 @@ from typing import Final
 
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO
-from etaeff.symmetry._measurement._replacing import scaled_by
+from etaeff.symmetry._measurement._replacing import Replacement, redrawn, scaled_by
 from etaeff.symmetry._proof._nullspace import Vector, integers
 
 _FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
 _LARGE: Final = 60  # powers of two, from where ε is nothing
 _NOTHING: Final = -400.0
+_ANEW: Final = 1.0  # deviation of the logarithm of sizes
 # Draws, and powers: even ones, so that a root is exact too.
 _LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
 _REDRAWS: Final = ((0, 4), (1, -4), (2, 8))
@@ -20,12 +21,27 @@ _REDRAWS: Final = ((0, 4), (1, -4), (2, 8))
 def holds(evidence: Evidence, vector: Vector) -> bool:
     """Whether outputs stay along some exponents: up and down, near and far, in several draws.
 
+    In each of them also where what is scaled is drawn anew first, with any signs: what is dead or
+    saturated as the model stands may be alive there.
+
     Args:
         evidence: What is known.
         vector: Exponents by the number of the parameter.
     """
     exponents = _named(evidence, vector)
-    return all(_moved(evidence, exponents, draw, power) <= ZERO for draw, power in _LADDER)
+    for draw, power in _LADDER:
+        step = _step(exponents, power)
+        scaled = scaled_by({name: float(step * v) for name, v in exponents.items()})
+        anew = redrawn(exponents, signs=False, spread=_ANEW, seed=draw)
+        pairs = [(scaled, None), (_both(anew, scaled), anew)]
+        if any(evidence.moved(other, draw, base) > ZERO for other, base in pairs):
+            return False
+    return True
+
+
+def _both(first: Replacement, second: Replacement) -> Replacement:
+    """One replacement after another."""
+    return lambda name, weight: second(name, first(name, weight))
 
 
 def denied(evidence: Evidence, vector: Vector, inert: Iterable[str]) -> bool:
@@ -70,9 +86,3 @@ def _step(exponents: Mapping[str, Fraction], power: int) -> int:
     """A power, or less of it where exponents are large."""
     largest = max(abs(value) for value in exponents.values())
     return int(min(abs(power), max(_FARTHEST // largest, 1))) * (1 if power > 0 else -1)
-
-
-def _moved(evidence: Evidence, exponents: Mapping[str, Fraction], draw: int, power: int) -> float:
-    """How far outputs move in a draw, scaled by a power."""
-    step = _step(exponents, power)
-    return evidence.moved(scaled_by({n: float(step * v) for n, v in exponents.items()}), draw)

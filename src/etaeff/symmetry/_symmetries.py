@@ -3,24 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
 
 from etaeff.records.audits import Note, NoteKind, SymmetryKind
 from etaeff.symmetry._discovery import Bound, upper_bound
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._heed import Heed, heed
-from etaeff.symmetry._measurement._cost import sample_cost, trace_cost
 from etaeff.symmetry._measurement._defects import ZERO, defect
 from etaeff.symmetry._proof._basis import Span, homogeneous, readable, with_one_signed
 from etaeff.symmetry._proof._nullspace import Vector, null_space
 from etaeff.symmetry._proof._propagate import Flow, propagate, united
 from etaeff.symmetry._proof._shift import forgotten_biases
-from etaeff.symmetry._scaling import denied, holds, together
+from etaeff.symmetry._scaling import denied, together
 from etaeff.symmetry._symmetry import Symmetry
 from etaeff.symmetry._tracing._graph import Graph
-
-_PATIENCE: Final = 5.0  # seconds of samples that are always worth it
-_CONFIRMING: Final = 3  # forward passes that show that there is no more to come
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
     bound = Bound(asked=False)
     if evidence.drawn:
         proved = _undenied(proved, evidence, found.inert, notes)
-        bound = _bound_of(evidence, proved, found, discover)
+        bound = upper_bound(evidence, proved, found, discover)
     units = ({index[name]: Fraction(1)} for name in proof.without_effect & found.inert)
     certain = Span([*proof.vectors, *units])
     basis = [*proved, *bound.measured]
@@ -98,7 +93,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
         if name in found.inert
     ]
     rank = len(symmetries)
-    symmetries += _homogeneous(proof.flow, basis, names, found.inert)
+    symmetries += _homogeneous(proof.flow, proved, names, found.inert)
     return Findings(
         tuple(sorted(symmetries, key=_order)),
         rank,
@@ -129,6 +124,7 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
         shown &= {aliases[name] for graph in graphs for name in graph.read()}
     span = Span(vectors)
     scaleless = {name for name, i in index.items() if {i: Fraction(1)} in span}
+    shown |= {name for name in index if not evidence.tensors[name].numel()}
     if evidence.drawn:  # one number whose scale does not matter has no effect but by its sign
         shown |= {name for name in scaleless if evidence.tensors[name].numel() == 1}
     return _Proof(flow, vectors, shown, scaleless)
@@ -160,40 +156,6 @@ def _undenied(
         else:
             kept.append(vector)
     return kept
-
-
-def _bound_of(evidence: Evidence, known: list[Vector], found: Heed, discover: bool | None) -> Bound:
-    """What samples say beyond the known symmetries, where it is worth to ask, and single tensors.
-
-    Those are asked for in any case: that one is invariant by itself shows in two samples.
-    """
-    index = {name: i for i, name in enumerate(evidence.tensors)}
-    drawn = [*evidence.drawn, *found.more]
-    hidden = found.inert | found.unreached | found.blind | evidence.held.keys()
-    names = [name for name in evidence.tensors if name not in hidden]
-    singles: list[Vector] = []
-    for name in evidence.tensors:
-        single: Vector = {index[name]: Fraction(1)}
-        candidate = name in found.blind or (name in names and defect(drawn, {name: 1.0}) <= ZERO)
-        if candidate and single not in Span([*known, *singles]) and holds(evidence, single):
-            singles.append(single)
-    known = [*known, *singles]
-    needed = len(names) - len(known)
-    if not names:
-        return Bound(True, tuple(singles), found.blind)
-    if discover is False or (discover is None and not _is_worth_it(evidence, needed, len(drawn))):
-        return Bound(False, tuple(singles))
-    bound = upper_bound(evidence, names, known, drawn)
-    return Bound(True, (*singles, *bound.measured), bound.open | found.blind, bound.dimension)
-
-
-def _is_worth_it(evidence: Evidence, needed: int, drawn: int) -> bool:
-    """Whether the samples that are needed cost less than the rest of the audit, or little."""
-    if evidence.graph is None:
-        return True
-    each = sample_cost(evidence.graph)
-    rest = trace_cost(evidence.graph) + each * (drawn + 1)
-    return each * (max(needed - drawn, 0) + _CONFIRMING) <= max(rest, _PATIENCE)
 
 
 def _homogeneous(

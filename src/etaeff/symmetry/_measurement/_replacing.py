@@ -58,9 +58,12 @@ class Trials:
         if draw not in self._usual:
             self._usual[draw] = self._as_usual(weights, draw)
         inputs, usual = self._usual[draw]
-        if base is not None:
-            usual = self._outputs(weights, inputs, draw, base)
-        found = self._outputs(weights, inputs, draw, other)
+        try:
+            if base is not None:
+                usual = self._outputs(weights, inputs, draw, base)
+            found = self._outputs(weights, inputs, draw, other)
+        except (IndexError, RuntimeError, ValueError):
+            return float("inf")  # a log holds for one path, and others end where it has no more
         return max((_change(old, new) for old, new in zip(usual, found, strict=True)), default=0.0)
 
     def _as_usual(self, weights: Weights, draw: int) -> tuple[Sequence[Any], list[Tensor]]:
@@ -120,7 +123,12 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
 
 
 def redrawn(
-    names: Container[str], *, signs: bool = True, spread: float = _REDRAW_NOISE, power: int = 0
+    names: Container[str],
+    *,
+    signs: bool = True,
+    spread: float = _REDRAW_NOISE,
+    power: int = 0,
+    seed: int = 1,
 ) -> Replacement:
     """For `Trials`: other weights under some names, of any size, and of the same signs or any.
 
@@ -131,7 +139,7 @@ def redrawn(
         if name not in names:
             return weight
         noise = torch.randn(
-            weight.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+            weight.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
         ).to(weight.device)
         if not signs:
             weight.mul_(noise.roll(1).sign() if weight.numel() > 1 else -1.0)

