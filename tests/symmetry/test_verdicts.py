@@ -225,6 +225,24 @@ def test_what_no_input_reaches_is_not_reached():
     assert set(note.names) == {"experts.2.weight", "experts.2.bias"}
 
 
+class Routed(Experts):
+    """The expert is chosen in Python, by an entry of the batch."""
+
+    def forward(self, x):
+        which = int(x[0].abs().argmax()) % 2
+        return self.h(self.norm(x + torch.tanh(self.experts[which](x))))
+
+
+def test_what_a_path_does_not_read_is_not_reached_and_not_proved_to_have_no_effect():
+    found = audit(Routed(), (torch.randn(16, 4),))
+    assert found.tracer == "dispatch log"
+    effects = [found.parameters[f"experts.{i}.weight"].effect for i in range(3)]
+    assert sorted(effects) == sorted([DecayKind.REGULARISES, *2 * [DecayKind.NOT_REACHED]])
+    assert not [s for s in found.symmetries if s.kind == "inert"]
+    groups = found.param_groups(lr=0.1, weight_decay=0.1, mode=None)
+    assert all(group["weight_decay"] for group in groups)
+
+
 # --------------------------------------------------------------------- one sign, and the blocks
 
 

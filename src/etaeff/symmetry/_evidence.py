@@ -133,7 +133,9 @@ def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed:
     if evidence.graph is not None:
         own = samples(run(True), *given, count=1, seed=seed, held=held)
     trials = Trials(ideal, *given, held)
-    whole = evidence.graph is not None or gradients_are_whole(ideal, *given, held)
+    graph = evidence.graph
+    in_graph = graph is not None and not graph.takes_numbers_out()
+    whole = in_graph or gradients_are_whole(ideal, *given, held)
     return replace(
         evidence,
         run=ideal,

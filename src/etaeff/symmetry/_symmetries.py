@@ -116,18 +116,27 @@ def _proof_of(evidence: Evidence, index: Mapping[str, int]) -> _Proof:
     flow = united(flows)
     for name, reason in evidence.held.items():
         flow.constraints.vanish({index[name]: Fraction(1)}, reason)
+    unread = _unread(evidence, graphs)
+    for name in unread:
+        flow.constraints.vanish({index[name]: Fraction(1)}, "a path that does not read it")
     rows = [*flow.constraints.rows, *(value.degree for value in flow.outputs if value.degree)]
     vectors = null_space(rows, len(index))
     shown = set.intersection(*(_forgotten(graph, aliases) for graph in graphs))
-    shown -= evidence.held.keys()
-    if evidence.other_draws:  # what no draw reached may be reached by the next
-        shown &= {aliases[name] for graph in graphs for name in graph.read()}
+    shown -= evidence.held.keys() | unread
     span = Span(vectors)
     scaleless = {name for name, i in index.items() if {i: Fraction(1)} in span}
     shown |= {name for name in index if not evidence.tensors[name].numel()}
     if evidence.drawn:  # one number whose scale does not matter has no effect but by its sign
         shown |= {name for name in scaleless if evidence.tensors[name].numel() == 1}
     return _Proof(flow, vectors, shown, scaleless)
+
+
+def _unread(evidence: Evidence, graphs: Sequence[Graph]) -> set[str]:
+    """Parameters that no path read, where weights, inputs or chance may lead along another one."""
+    if evidence.tracer == "torch.export" and not evidence.other_draws:
+        return set()
+    read = {evidence.aliases[name] for graph in graphs for name in graph.read()}
+    return set(evidence.tensors) - read
 
 
 def _forgotten(graph: Graph, aliases: Mapping[str, str]) -> set[str]:

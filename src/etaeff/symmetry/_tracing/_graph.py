@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from etaeff.symmetry._tracing._nodes import attribute_of, is_in_place, is_written
+from etaeff.symmetry._tracing._nodes import attribute_of, is_in_place, is_written, name_of
 from etaeff.symmetry._tracing._shared import shared_with_parameters
 from etaeff.symmetry._tracing._torch import (
     draws,
@@ -39,6 +39,12 @@ class Graph:
         """The parameters that it reads."""
         nodes = self.module.graph.nodes
         return {self.parameters[n.name] for n in nodes if n.name in self.parameters and n.users}
+
+    def takes_numbers_out(self) -> bool:
+        """Whether a value leaves its tensor as a number, which has no gradient."""
+        graphs = [m.graph for m in self.module.modules() if isinstance(m, fx.GraphModule)]
+        names = {name_of(node) for graph in graphs for node in graph.nodes}
+        return bool(names & {"item", "_local_scalar_dense"})
 
     def __post_init__(self) -> None:
         """Drop dead code: what it does to a weight is nothing to the outputs.
