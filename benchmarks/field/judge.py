@@ -16,6 +16,7 @@ from etaeff.symmetry import Audit
 from field._algebra import inside, rank, without
 from field._model import FieldModel
 from field._world import moved, seed_all
+from field.pieces import balanced_by_parts, false_pieces
 from field.truth import STILL, Truth, truth_of
 
 OPEN: Final = ("not known", "not reached")  # what a label may say instead of a claim
@@ -98,6 +99,7 @@ def compare(audit: Audit, truth: Truth) -> tuple[Category, list[str]]:
     """How an audit does beside the truth, and why."""
     audit = _without(audit, {n for n, p in truth.world.first.items() if not p.numel()})
     wrong = [*_false_symmetries(audit, truth), *_false_labels(audit, truth)]
+    wrong += false_pieces(audit, truth)
     wrong += _false_blocks(audit, truth)
     if wrong:
         return Category.WRONG, wrong
@@ -147,6 +149,7 @@ def _false_symmetries(audit: Audit, truth: Truth) -> Iterator[str]:
 
 def _false_labels(audit: Audit, truth: Truth) -> Iterator[str]:
     """Labels that the truth denies."""
+    parts = balanced_by_parts(audit, truth)
     for name, decay in audit.parameters.items():
         effect = str(decay.effect)
         sure = effect.startswith("regularises") and not _is_open(audit, name)
@@ -156,7 +159,7 @@ def _false_labels(audit: Audit, truth: Truth) -> Iterator[str]:
             yield f"{name} 'sets the effective learning rate', and {_fate(name, truth)}."
         if decay.group == "inert" and name not in truth.inert:
             yield f"{name} is called inert, and {_fate(name, truth)}."
-        if effect.startswith("balances") and name not in truth.moving:
+        if effect.startswith("balances") and name not in truth.moving | parts:
             yield f"{name} 'balances a product', and {_fate(name, truth)}."
         if decay.group == "frozen" and name not in truth.held:
             yield f"{name} is called frozen, and {_fate(name, truth)}."

@@ -110,3 +110,15 @@ def test_exception_of_an_audit_is_a_refusal():
     verdict = judge(simple("of a test", "fails", Fails, (3, 4)))
     assert verdict.category == "refused"
     assert "it does not run" in verdict.reasons[0]
+
+
+def test_claim_on_parts_is_tried(audit, truth):
+    right = replace(
+        audit.symmetries[0], kind="scale-invariant", exponents={"0.weight[0:2]": Fraction(1)}
+    )
+    assert compare(replace(audit, piece_symmetries=(right,)), truth)[0] is Category.AGREES
+    for false in ("0.weight[:, 0:2]", "3.weight[0:1]", "1.weight[{0:1, 3:5}]"):
+        claimed = replace(right, exponents={false: Fraction(1)})
+        category, reasons = compare(replace(audit, piece_symmetries=(claimed,)), truth)
+        assert category is Category.WRONG
+        assert false in reasons[0]
