@@ -161,6 +161,27 @@ def test_an_order_is_scale_invariant_and_a_threshold_is_not():
     assert not threshold.blocks
 
 
+class Gate(nn.Module):
+    """A row goes to the expert of the largest score: scores can only be scaled together."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.experts = nn.Linear(4, 3), nn.Linear(4, 6)
+
+    def forward(self, x):
+        chosen = F.one_hot(self.gate(x).argmax(-1), 3).to(x.dtype)
+        return (self.experts(x).unflatten(-1, (3, 2)) * chosen[..., None]).sum(-2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_that_are_compared_are_one_block(seed):
+    torch.manual_seed(seed)
+    found = audit(Gate(), (torch.randn(6, 4),))
+    assert [(block.names, block.count) for block in found.blocks] == [
+        (("gate.weight", "gate.bias"), 1)
+    ]
+
+
 class TwoOrders(Chosen):
     """Two that have no gradient: what they do together could only be guessed."""
 

@@ -11,6 +11,7 @@ from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO
 from etaeff.symmetry._measurement._granularity import finest_block
 from etaeff.symmetry._measurement._replacing import scaled_by
+from etaeff.symmetry._scaling import hold_apart
 from etaeff.symmetry._symmetry import Symmetry
 
 _POWERS: Final = (-2, 3)  # of two, for the pieces of a block
@@ -78,7 +79,8 @@ def _finest_by_scaling(block: Block, evidence: Evidence) -> Block:
         if len(lengths := {shape[axis] for shape in shapes}) == 1
     ]
     for cut in sorted(cuts, key=lambda cut: -cut.count):
-        if cut.count > 1 and _pieces_hold(cut, evidence):
+        powers = _powers(cut, evidence)
+        if powers and hold_apart(evidence, powers):
             return cut
     return block
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
+from torch import Tensor
+
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO
 from etaeff.symmetry._measurement._replacing import Replacement, redrawn, scaled_by
@@ -15,6 +17,7 @@ _NOTHING: Final = -400.0
 _ANEW: Final = 1.0  # deviation of the logarithm of sizes
 # Draws, and powers: even ones, so that a root is exact too.
 _LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
+_APART: Final = ((0, 1), (1, -1), (2, 3), (3, -3))
 _REDRAWS: Final = ((0, 4), (1, -4), (2, 8))
 
 
@@ -29,14 +32,32 @@ def holds(evidence: Evidence, vector: Vector) -> bool:
         vector: Exponents by the number of the parameter.
     """
     exponents = _named(evidence, vector)
-    for draw, power in _LADDER:
-        step = _step(exponents, power)
-        scaled = scaled_by({name: float(step * v) for name, v in exponents.items()})
-        anew = redrawn(exponents, signs=False, spread=_ANEW, seed=draw)
-        pairs = [(scaled, None), (_both(anew, scaled), anew)]
-        if any(evidence.moved(other, draw, base) > ZERO for other, base in pairs):
-            return False
-    return True
+    steps = ((draw, _step(exponents, power)) for draw, power in _LADDER)
+    return all(
+        _stay(evidence, {name: float(step * v) for name, v in exponents.items()}, draw)
+        for draw, step in steps
+    )
+
+
+def hold_apart(evidence: Evidence, powers: Mapping[str, Tensor]) -> bool:
+    """Whether outputs stay when pieces of tensors are scaled by powers of their own.
+
+    Args:
+        evidence: What is known.
+        powers: Of two, in shapes that are broadcast to the tensors.
+    """
+    return all(
+        _stay(evidence, {name: step * power for name, power in powers.items()}, draw)
+        for draw, step in _APART
+    )
+
+
+def _stay(evidence: Evidence, powers: Mapping[str, float | Tensor], draw: int) -> bool:
+    """Whether outputs stay in a draw, and where what is scaled is drawn anew before."""
+    scaled = scaled_by(powers)
+    anew = redrawn(powers, signs=False, spread=_ANEW, seed=draw)
+    pairs = ((scaled, None), (_both(anew, scaled), anew))
+    return all(evidence.moved(other, draw, base) <= ZERO for other, base in pairs)
 
 
 def _both(first: Replacement, second: Replacement) -> Replacement:
