@@ -22,8 +22,7 @@ WIDE: Final = {
     torch.bfloat16: torch.float64,
     torch.complex64: torch.complex128,
 }
-CHANCES: Final = ("dropout", "drop_prob", "drop_path", "layerdrop", "mask_time_prob",
-                  "mask_feature_prob", "dropout_p", "drop_rate")  # fmt: skip
+CHANCES: Final = ("dropout", "drop_prob", "drop_path", "layerdrop", "dropout_p", "drop_rate")
 ADDED: Final = ("add", "add_", "__add__", "__radd__", "__iadd__", "maximum", "clamp", "clamp_",
                 "clamp_min", "clamp_min_", "clip", "clip_", "fmax", "max")  # fmt: skip
 WIDENED: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}

@@ -156,6 +156,18 @@ class Spikes(nn.Module):
         return self.h(soft + ((u > 0).to(u.dtype) - soft).detach())
 
 
+class TwoRows(nn.Module):
+    """Batch Normalization of two rows leaves a sign of each entry, and no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.n = nn.Linear(6, 6), nn.BatchNorm1d(6)
+        self.b, self.m, self.h = nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.h(torch.relu(self.m(self.b(torch.relu(self.n(self.a(x)))))))
+
+
 class Pruned(nn.Module):
     """A weight of which only the largest entries are kept."""
 
@@ -187,6 +199,8 @@ MODELS: Final[tuple[FieldModel, ...]] = (
     *(simple(SIGNS, f"signs, {way}", lambda way=way: Binary(way), (8, 6))
       for way in ("function", "detach", "scaled", "where")),
     simple(SIGNS, "spikes", Spikes, (8, 6)),
+    simple(SIGNS, "batch norm of two rows", TwoRows, (2, 6)),
+    simple(SIGNS, "batch norm of three rows", TwoRows, (3, 6)),
     simple(ORDERS, "embedding of the best", Best, (16, 6)),
     simple(ORDERS, "sorted by a score", lambda: Sorted(values=False), (3, 5, 6)),
     simple(ORDERS, "sorted by a score, with it", lambda: Sorted(values=True), (3, 5, 6)),

@@ -278,6 +278,7 @@ def _left_open(audit: Audit, truth: Truth) -> Iterator[str]:
     for name in names:
         effect = audit.parameters[name].effect
         right = str(effect).startswith(_expected(name, truth)) and effect != "regularises"
+        right |= "not reached" in effect and name in truth.inert & truth.unseen
         if _is_open(audit, name) and not right:
             yield f"{name} is '{effect}', and {_fate(name, truth)}."
 

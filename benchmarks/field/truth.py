@@ -43,6 +43,8 @@ class Truth:
         held: Those that cannot be scaled by training.
         inert: Those without any effect on the outputs.
         span: A basis of the symmetries of the others.
+        unseen: Those that no loss had a gradient by: of one without effect nobody can tell whether
+            other inputs would reach it.
         one_signed: Parameters that can be scaled up in a symmetry that scales none down.
         world: The model itself, to be asked.
         points: Where it was asked.
@@ -52,6 +54,7 @@ class Truth:
     names: tuple[str, ...]
     held: frozenset[str]
     inert: frozenset[str]
+    unseen: frozenset[str]
     span: tuple[Direction, ...]
     one_signed: frozenset[str]
     world: World
@@ -96,6 +99,7 @@ def truth_of(field_model: FieldModel, candidates: Sequence[Direction] = ()) -> T
         tuple(world.parameters),
         frozenset(world.held),
         frozenset(inert),
+        frozenset(name for name in world.free if not seen[name]),
         tuple(span),
         one_signed(span, world.free),
         world,

@@ -122,3 +122,21 @@ def test_claim_on_parts_is_tried(audit, truth):
         category, reasons = compare(replace(audit, piece_symmetries=(claimed,)), truth)
         assert category is Category.WRONG
         assert false in reasons[0]
+
+
+def test_what_no_loss_saw_may_be_called_not_reached():
+    class Unused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return torch.tanh(self.a(x))
+
+    torch.manual_seed(0)
+    audit = etaeff.audit(Unused(), (torch.randn(5, 4),))
+    found = truth_of(simple("of a test", "unused", Unused, (5, 4)))
+    assert found.unseen == found.inert == {"b.weight", "b.bias"}
+    for name in ("b.weight", "b.bias"):
+        audit = relabelled(audit, name, "has an effect that was not seen")
+    assert compare(audit, found) == (Category.AGREES, [])
