@@ -215,9 +215,10 @@ class Item(nn.Module):
 def test_a_number_that_leaves_torch_is_not_taken_for_a_constant():
     exact, other = (audit(Item(power), (torch.randn(8, 3),)) for power in (1.0, 0.5))
     assert exact.parameters["a.weight"].effect is DecayKind.SETS_LR
-    for name in ("b.weight", "b.bias"):
-        assert exact.parameters[name].effect is not DecayKind.INERT
-    assert other.parameters["a.weight"].effect in (DecayKind.NOT_KNOWN, DecayKind.REGULARISES)
+    assert other.parameters["a.weight"].effect is DecayKind.REGULARISES
+    for found in (exact, other):
+        for name in ("b.weight", "b.bias"):
+            assert found.parameters[name].effect is DecayKind.REGULARISES
     x = torch.randn(8, 3)
     assert largest_change(Item(1.0), x, {"a.weight": 4.0}) < 1e-12
     assert largest_change(Item(0.5), x, {"a.weight": 4.0}) > 1e-3
@@ -262,6 +263,44 @@ def test_what_a_path_does_not_read_is_not_reached_and_not_proved_to_have_no_effe
     assert not [s for s in found.symmetries if s.kind == "inert"]
     groups = found.param_groups(lr=0.1, weight_decay=0.1, mode=None)
     assert all(group["weight_decay"] for group in groups)
+
+
+class Sorted(nn.Module):
+    """Rows in the order of a score, whose bias moves all alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.score, self.h = nn.Linear(4, 1), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.h(x[self.score(x)[:, 0].argsort()])
+
+
+def test_of_scores_that_are_sorted_the_bias_is_inert():
+    found = audit(Sorted(), (torch.randn(8, 4),))
+    assert found.parameters["score.bias"].effect is DecayKind.INERT
+    assert found.parameters["score.weight"].effect is DecayKind.SETS_LR
+
+
+class Asleep(nn.Module):
+    """A gate that is closed wherever it is looked at, by a bias far below zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.h = nn.Linear(4, 1), nn.Linear(1, 4), nn.Linear(4, 2)
+        self.a.bias.data.fill_(-1e4)
+
+    def forward(self, x):
+        return self.h(x * torch.sigmoid(self.b(torch.relu(self.a(x)))))
+
+
+def test_what_sleeps_is_not_called_scale_invariant():
+    found = audit(Asleep(), (torch.randn(8, 4),))
+    for name in ("a.weight", "a.bias", "b.weight"):
+        assert found.parameters[name].effect in (
+            DecayKind.NOT_REACHED, DecayKind.NOT_KNOWN, DecayKind.REGULARISES, DecayKind.BALANCES
+        )  # fmt: skip
+    assert not found.blocks
 
 
 # --------------------------------------------------------------------- one sign, and the blocks

@@ -26,6 +26,7 @@ _TAKES_PART: Final = 1e-3  # in a direction
 _PATIENCE: Final = 5.0  # seconds of samples that are always worth it
 _CONFIRMING: Final = 3  # forward passes that show that there is no more to come
 _FEW: Final = 3  # parameters of which all combinations of signs are tried
+_MANY: Final = 64  # parameters of which derivatives are taken by differences
 _SOME: Final = 12  # parameters of which all pairs are tried
 
 
@@ -63,9 +64,11 @@ def upper_bound(
     names = [name for name in evidence.tensors if name not in hidden]
     drawn = [*evidence.drawn, *heed.more]
     singles = [name for name in names if defect(drawn, {name: 1.0}) <= ZERO]
-    blind = [*heed.blind, *(() if evidence.gradients_tell else names)]
-    found = _tried(evidence, known, [*_units(evidence, singles), *_guesses(evidence, blind)])
-    if discover is False or (discover is None and not _is_worth_it(evidence, names, known)):
+    found = _tried(
+        evidence, known, [*_units(evidence, singles), *_guesses(evidence, [*heed.blind])]
+    )
+    worth_it = _is_worth_it(evidence, names, known) if discover is None else discover
+    if not worth_it or (not evidence.gradients_tell and len(names) > _MANY):
         return Bound(False, tuple(found))
     search = Search(evidence, names, [*known, *found], drawn)
     search.draw_until_stale()
@@ -75,7 +78,7 @@ def upper_bound(
     taking_part = (search.left.abs() > _TAKES_PART).any(0).tolist() if len(search.left) else []
     left = {name for name, part in zip(names, taking_part, strict=False) if part}
     symmetries = search.known[len(known) :]
-    left |= _undecided(evidence, [*known, *symmetries], blind, left)
+    left |= _undecided(evidence, [*known, *symmetries], heed.blind, left)
     return Bound(True, tuple(symmetries), frozenset(left), len(search.known) + len(search.left))
 
 
@@ -90,7 +93,7 @@ def _undecided(
     names = list(evidence.tensors)
     moved = {names[i] for vector in symmetries for i in vector}
     undecided = set(blind) - moved
-    certain = evidence.gradients_tell and not left and len(undecided) == 1
+    certain = not left and len(undecided) == 1
     return set() if certain else undecided
 
 

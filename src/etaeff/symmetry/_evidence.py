@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from etaeff.errors import UsageError
 from etaeff.records.audits import Note, NoteKind
+from etaeff.symmetry._measurement._differences import difference_samples
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import Replacement, Trials
 from etaeff.symmetry._measurement._samples import Sample, quick_samples, samples
@@ -60,9 +61,10 @@ class Evidence:
         return self.trials.moved(other, draw, base)
 
     def more(self, seed: int, losses: int, powers: Mapping[str, float]) -> list[Sample]:
-        """Further samples of one forward pass, without slices; see `quick_samples`."""
+        """Further samples at one point, without slices: by gradients where those tell all."""
         assert self.run is not None
-        return quick_samples(
+        take = quick_samples if self.gradients_tell else difference_samples
+        return take(
             self.run,
             self.tensors,
             self.aliases,

@@ -6,17 +6,30 @@ from functools import partial
 from typing import Final
 
 from etaeff.symmetry._evidence import Evidence
+from etaeff.symmetry._measurement._cost import passes_in
 from etaeff.symmetry._measurement._defects import inert
-from etaeff.symmetry._measurement._replacing import redrawn
+from etaeff.symmetry._measurement._replacing import Replacement, after, redrawn, scaled_by
 from etaeff.symmetry._measurement._samples import Sample
+from etaeff.symmetry._proof._basis import readable
+from etaeff.symmetry._proof._nullspace import Vector
 
 _EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
-_MORE: Final = 6  # forward passes, where two may not have met a parameter
-_SPREAD: Final = {0: 0.0, 1: 0.0, 2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights
+_PATIENCE: Final = 1.0  # seconds
+_MORE: Final = (6, 40)  # forward passes, where two may not have met a parameter: at least, at most
+_SPREAD: Final = {2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights, by the pass
 _DENIAL: Final = 1e-3  # of the outputs
 _NEAR: Final = 0.5  # deviation of the logarithm of sizes
-# Draws, whether other weights have the same signs as the model's, and powers of two.
-_REDRAWS: Final = ((0, True, 0), (1, False, 0), (2, False, -12), (3, True, -24), (4, False, 0))
+# Draws, whether other weights have the same signs as the model's, powers of two by which they are
+# smaller, and by which all that has no gradient is smaller before.
+_REDRAWS: Final = (
+    (0, True, 0, 0),
+    (1, False, 0, 0),
+    (2, False, -12, 0),
+    (3, True, -24, 0),
+    (4, False, 0, 0),
+    (5, False, 0, -8),
+    (6, False, 4, -8),
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,9 @@ class Heed:
     more: Sequence[Sample] = ()
 
 
-def heed(evidence: Evidence, shown: set[str], scaleless: set[str]) -> Heed:
+def heed(
+    evidence: Evidence, shown: set[str], scaleless: set[str], vectors: Sequence[Vector]
+) -> Heed:
     """What the outputs heed of parameters that have no gradient.
 
     Where the graph does not show that they have no effect, chance may have hidden them. So for
@@ -47,11 +62,13 @@ def heed(evidence: Evidence, shown: set[str], scaleless: set[str]) -> Heed:
         evidence: What is known.
         shown: Parameters that the graph shows to have no effect.
         scaleless: Those whose scale it shows to have no effect.
+        vectors: The symmetries that it shows, as exponents by the number of the parameter.
     """
     still = inert(evidence.drawn)
     more: list[Sample] = []
-    while still - shown and len(more) < _MORE:
-        powers = dict.fromkeys(evidence.tensors, _SPREAD[len(more)])
+    most = passes_in(evidence.graph, _PATIENCE, *_MORE)
+    while still - shown and len(more) < most:
+        powers = dict.fromkeys(evidence.tensors, _SPREAD.get(len(more), 0.0))
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
         still = inert([*evidence.drawn, *more])
@@ -59,7 +76,7 @@ def heed(evidence: Evidence, shown: set[str], scaleless: set[str]) -> Heed:
     blind = _effective(evidence, sorted(still - certain))
     drawn = [*evidence.drawn, *more]
     untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
-    unreached = untouched - blind - certain - scaleless
+    unreached = untouched - blind - certain - scaleless - _beside(blind, evidence, vectors)
     inert_names = certain | (still - blind - unreached)
     return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
 
@@ -81,9 +98,11 @@ def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
 def _effective(evidence: Evidence, names: Sequence[str]) -> set[str]:
     """Those that move an output in some draw when they are drawn anew."""
     found: set[str] = set()
-    for draw, signs, power in _REDRAWS:
+    for draw, signs, power, smaller in _REDRAWS:
         rest = [name for name in names if name not in found]
-        moves = partial(_moves, evidence, draw=draw, signs=signs, power=power)
+        base = scaled_by(dict.fromkeys(names, smaller)) if smaller else None
+        other = partial(redrawn, signs=signs, power=power)
+        moves = partial(_moves, evidence, other=other, draw=draw, base=base)
         found |= _halved(rest, moves)
     return found
 
@@ -99,7 +118,23 @@ def _halved(names: Sequence[str], moves: Callable[[Sequence[str]], bool]) -> set
 
 
 def _moves(
-    evidence: Evidence, names: Collection[str], *, draw: int, signs: bool, power: int = 0
+    evidence: Evidence,
+    names: Collection[str],
+    *,
+    other: Callable[[Collection[str]], Replacement],
+    draw: int,
+    base: Replacement | None,
 ) -> bool:
-    """Whether an output moves when some weights are drawn anew."""
-    return evidence.moved(redrawn(names, signs=signs, power=power), draw) > _EFFECT
+    """Whether an output moves when some weights are drawn anew, from others if they are given."""
+    drawn = other(names)
+    return evidence.moved(drawn if base is None else after(base, drawn), draw, base) > _EFFECT
+
+
+def _beside(blind: set[str], evidence: Evidence, vectors: Sequence[Vector]) -> set[str]:
+    """Parameters in a proved symmetry with some that outputs heed without a gradient.
+
+    That they have none either is no wonder: a bias of scores that are sorted, say.
+    """
+    names = list(evidence.tensors)
+    together = [{names[i] for i in vector} for vector in readable(vectors, ())] if blind else []
+    return {name for some in together if some & blind for name in some}

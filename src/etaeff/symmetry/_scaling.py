@@ -8,7 +8,7 @@ from torch import Tensor
 
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._defects import ZERO
-from etaeff.symmetry._measurement._replacing import Replacement, redrawn, scaled_by
+from etaeff.symmetry._measurement._replacing import after, redrawn, scaled_by
 from etaeff.symmetry._proof._nullspace import Vector, integers
 
 _FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
@@ -25,7 +25,8 @@ def holds(evidence: Evidence, vector: Vector) -> bool:
     """Whether outputs stay along some exponents: up and down, near and far, in several draws.
 
     In each of them also where what is scaled is drawn anew first, with any signs: what is dead or
-    saturated as the model stands may be alive there.
+    saturated as the model stands may be alive there. If no output heeds one of them in any draw,
+    nothing is shown.
 
     Args:
         evidence: What is known.
@@ -33,10 +34,17 @@ def holds(evidence: Evidence, vector: Vector) -> bool:
     """
     exponents = _named(evidence, vector)
     steps = ((draw, _step(exponents, power)) for draw, power in _LADDER)
-    return all(
+    stay = all(
         _stay(evidence, {name: float(step * v) for name, v in exponents.items()}, draw)
         for draw, step in steps
     )
+    return stay and all(_is_alive(evidence, name) for name in exponents)
+
+
+def _is_alive(evidence: Evidence, name: str) -> bool:
+    """Whether a parameter has an effect where it was scaled, or nothing would be shown."""
+    anew = redrawn({name}, signs=False, spread=_ANEW)
+    return any(evidence.moved(anew, draw) > ZERO for draw, _ in _LADDER[: len(_APART)])
 
 
 def hold_apart(evidence: Evidence, powers: Mapping[str, Tensor]) -> bool:
@@ -56,13 +64,8 @@ def _stay(evidence: Evidence, powers: Mapping[str, float | Tensor], draw: int) -
     """Whether outputs stay in a draw, and where what is scaled is drawn anew before."""
     scaled = scaled_by(powers)
     anew = redrawn(powers, signs=False, spread=_ANEW, seed=draw)
-    pairs = ((scaled, None), (_both(anew, scaled), anew))
+    pairs = ((scaled, None), (after(anew, scaled), anew))
     return all(evidence.moved(other, draw, base) <= ZERO for other, base in pairs)
-
-
-def _both(first: Replacement, second: Replacement) -> Replacement:
-    """One replacement after another."""
-    return lambda name, weight: second(name, first(name, weight))
 
 
 def denied(evidence: Evidence, vector: Vector, inert: Iterable[str]) -> bool:

@@ -10,6 +10,9 @@ from torch import Tensor
 from etaeff._words import counted
 from etaeff.symmetry._evidence import Evidence
 from etaeff.symmetry._measurement._bound import open_directions, rational
+from etaeff.symmetry._measurement._cost import passes_in
+from etaeff.symmetry._measurement._defects import ZERO
+from etaeff.symmetry._measurement._differences import PRECISION
 from etaeff.symmetry._measurement._samples import Sample
 from etaeff.symmetry._progress import stage
 from etaeff.symmetry._proof._basis import Span
@@ -17,7 +20,8 @@ from etaeff.symmetry._proof._nullspace import Vector, integers
 from etaeff.symmetry._scaling import holds
 
 _LOSSES: Final = 4  # of one forward pass
-_STALE: Final = 6  # forward passes without a new row, after which there is none to come
+_PATIENCE: Final = 0.5  # seconds without a new row, after which there is none to come,
+_STALE: Final = (4, 20)  # or as many forward passes: at least, at most
 _DIRECTIONS: Final = 4  # that are drawn along
 _SPREAD: Final = 1.5  # deviation of the powers of two by which weights are scaled
 _ALONG: Final = 6.0  # powers of two
@@ -49,16 +53,19 @@ class Search:
         self.evidence = evidence
         self.names = names
         self.known = list(known)
-        self._drawn = list(drawn)
+        self._drawn = list(drawn) if evidence.gradients_tell else []
+        self._precision = ZERO if evidence.gradients_tell else PRECISION
         self._refuted: list[Vector] = []
         self._seed = _SEED
         self._index = {name: i for i, name in enumerate(evidence.tensors)}
+        if not self._drawn:
+            self._drawn = evidence.more(_SEED, _LOSSES, {})
         self._look()
 
     def draw_until_stale(self) -> None:
         """Draw until nothing is left open, or it does not get less any more."""
-        stale = 0
-        while len(self.left) and stale < _STALE:
+        stale, most = 0, passes_in(self.evidence.graph, _PATIENCE, *_STALE)
+        while len(self.left) and stale < most:
             stage(f"searching for what the proof missed: {counted(len(self.left), 'scaling')} open")
             before = len(self.left)
             spread = _SPREAD if self._seed % 2 else 0.0
@@ -103,4 +110,4 @@ class Search:
         """What is left open."""
         names = list(self.evidence.tensors)
         known = [{names[i]: float(v) for i, v in vector.items()} for vector in self.known]
-        self.left = open_directions(self._drawn, self.names, known)
+        self.left = open_directions(self._drawn, self.names, known, self._precision)

@@ -74,7 +74,7 @@ def symmetries_of(evidence: Evidence, discover: bool | None, notes: list[Note]) 
         notes.append(NoteKind.NO_RULE.note(proof.flow.unknown))
     found = Heed(frozenset(proof.without_effect), frozenset(), frozenset())
     if evidence.drawn:
-        found = heed(evidence, proof.without_effect, proof.scaleless)
+        found = heed(evidence, proof.without_effect, proof.scaleless, proof.vectors)
     gone = {index[name] for name in found.inert}
     light = frozenset(index[name] for name in names if evidence.tensors[name].ndim < 2)
     proved = readable(proof.vectors, gone, light)
@@ -135,7 +135,7 @@ def _unread(evidence: Evidence, graphs: Sequence[Graph]) -> set[str]:
     """Parameters that no path read, where weights, inputs or chance may lead along another one."""
     if evidence.tracer == "torch.export" and not evidence.other_draws:
         return set()
-    read = {evidence.aliases[name] for graph in graphs for name in graph.read()}
+    read = {evidence.aliases[name] for graph in graphs for name in graph.touched}
     return set(evidence.tensors) - read
 
 

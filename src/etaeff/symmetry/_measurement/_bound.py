@@ -18,7 +18,10 @@ _IRRATIONAL: Final = 1e-5
 
 
 def open_directions(
-    drawn: Sequence[Sample], names: Sequence[str], known: Sequence[Mapping[str, float]]
+    drawn: Sequence[Sample],
+    names: Sequence[str],
+    known: Sequence[Mapping[str, float]],
+    precision: float = ZERO,
 ) -> Tensor:
     """Exponents that no sample contradicts, orthogonal to the known ones: one direction in a row.
 
@@ -30,6 +33,7 @@ def open_directions(
         drawn: The samples.
         names: Parameters that have a gradient.
         known: Exponents of known symmetries by name.
+        precision: Of the samples.
     """
     columns = {name: i for i, name in enumerate(names)}
     rows, sizes = _rows(drawn, names)
@@ -43,7 +47,7 @@ def open_directions(
     noise = float((rows @ space.T).abs().max()) if len(space) else 0.0
     rows = rows - rows @ space.T @ space
     _, values, directions = torch.linalg.svd(rows, full_matrices=True)
-    threshold = max(ZERO, _NOISE_FACTOR * noise) * max(float(values[0]), EULER_FLOOR)
+    threshold = max(precision, _NOISE_FACTOR * noise) * max(float(values[0]), EULER_FLOOR)
     free = directions[int((values > threshold).sum()) :]
     _, values, directions = torch.linalg.svd(free - free @ space.T @ space, full_matrices=False)
     free = directions[values > _REMAINDER] / scale

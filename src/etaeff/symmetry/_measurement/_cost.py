@@ -33,6 +33,12 @@ def sample_cost(graph: Graph) -> float:
     )
 
 
+def passes_in(graph: Graph | None, seconds: float, least: int, most: int) -> int:
+    """How many samples some seconds are enough for; where there is no graph, as many as may be."""
+    each = sample_cost(graph) if graph is not None else 0.0
+    return most if each * most <= seconds else max(least, int(seconds / each))
+
+
 def trace_cost(graph: Graph) -> float:
     """Seconds to trace it."""
     return _PER_TRACE * len(graph.module.graph.nodes)

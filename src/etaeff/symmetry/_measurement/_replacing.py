@@ -122,6 +122,11 @@ def scaled_by(exponents: Mapping[str, float | Tensor]) -> Replacement:
     return other
 
 
+def after(first: Replacement, second: Replacement) -> Replacement:
+    """One replacement after another."""
+    return lambda name, weight: second(name, first(name, weight))
+
+
 def redrawn(
     names: Container[str],
     *,

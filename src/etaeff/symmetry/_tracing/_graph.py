@@ -1,7 +1,7 @@
 """The graph of a forward pass, whichever tracer made it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -28,12 +28,14 @@ class Graph:
         parameters: Parameter of each placeholder that is one.
         constants: Value of each placeholder that is a buffer or another tensor of the model.
         shared: Parameters of which a constant shows a part, and what lies beside them.
+        touched: Parameters that an operator read, be it that no output depends on it.
     """
 
     module: fx.GraphModule
     parameters: Mapping[str, str]
     constants: Mapping[str, Tensor]
     shared: Sequence[str] = ()
+    touched: frozenset[str] = field(default=frozenset(), init=False)
 
     def read(self) -> set[str]:
         """The parameters that it reads."""
@@ -52,6 +54,7 @@ class Graph:
         What draws stays, or the next would draw its numbers.
         And sizes become whole numbers, so that nobody else needs to know of symbols.
         """
+        object.__setattr__(self, "touched", frozenset(self.read()))
         self.module.graph.eliminate_dead_code(
             lambda node: (
                 node.op in ("placeholder", "output") or is_in_place(node) or draws(node.target)
