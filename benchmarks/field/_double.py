@@ -22,7 +22,7 @@ WIDE: Final = {
     torch.bfloat16: torch.float64,
     torch.complex64: torch.complex128,
 }
-CHANCES: Final = ("dropout", "drop_prob", "drop_path", "layerdrop", "dropout_p", "drop_rate")
+CHANCES: Final = ("dropout", "drop_prob", "drop_path", "dropout_p", "drop_rate")
 ADDED: Final = ("add", "add_", "__add__", "__radd__", "__iadd__", "maximum", "clamp", "clamp_",
                 "clamp_min", "clamp_min_", "clip", "clip_", "fmax", "max")  # fmt: skip
 WIDENED: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}
@@ -116,7 +116,7 @@ def _without_epsilon(
 
 
 def idealise(model: nn.Module) -> None:
-    """Set every ε of the modules and configurations to a tiny number, and every chance to 0."""
+    """Set every ε of the modules and configurations to a tiny number, and every dropout to 0."""
     done: set[int] = set()
     for module in model.modules():
         _set(module, vars(module), done)
@@ -129,6 +129,8 @@ def _set(owner: Any, values: Mapping[str, Any], done: set[int]) -> None:
         if isinstance(value, float):
             if _is_epsilon(name) and 0 < value <= LARGEST_EPSILON:
                 _put(owner, name, TINY)
+            elif value and name.endswith("layerdrop"):
+                _put(owner, name, 0.5)  # both ways have to be seen
             elif 0 < value <= 1 and _is_chance(name, owner):
                 _put(owner, name, 0.0)
         elif _is_configuration(name, value) and id(value) not in done:
