@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from etaeff.errors import UsageError
 from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._differences import difference_samples
 from etaeff.symmetry._measurement._float64 import Run
@@ -86,7 +85,7 @@ def gathered(
     seed: int,
     notes: list[Note],
 ) -> Evidence:
-    """Trace a model, and measure it.
+    """Trace a model, and measure it; where neither succeeds, notes say why.
 
     Args:
         evidence: Its parameters and inputs.
@@ -96,9 +95,6 @@ def gathered(
         checks: Backward passes; with 0 nothing is measured.
         seed: Of the measurement.
         notes: They are added to it.
-
-    Raises:
-        UsageError: If neither succeeds.
     """
     known = evidence.tensors, evidence.aliases, evidence.inputs
     found = traced(Subject(model, args, kwargs, *known, Generators(model), evidence.device), notes)
@@ -117,11 +113,6 @@ def gathered(
             check_that_it_runs(model, args, kwargs)
             call = described(args, kwargs)
             notes.append(NoteKind.NOT_MEASURED.note(call=call, error=in_a_line(error)))
-    if graph is None and not evidence.drawn:
-        raise UsageError(
-            f"Nothing can be said of {type(model).__name__}: it was neither traced nor measured. "
-            + " ".join(notes)
-        )
     return evidence
 
 

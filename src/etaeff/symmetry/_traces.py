@@ -110,7 +110,12 @@ def _drawn(trace: Callable[[Subject], _Trace], subject: Subject, draw: int) -> _
     torch.manual_seed(draw)
     generators.seed(draw)
     before = generators.states()
-    hook = subject.model.register_forward_pre_hook(lambda *_: generators.seed(draw))
+
+    def entered(module: nn.Module, _: Any) -> None:
+        if module is subject.model:
+            generators.seed(draw)
+
+    hook = nn.modules.module.register_module_forward_pre_hook(entered)  # scripts have no others
     try:
         found = trace(subject)
     finally:

@@ -136,3 +136,45 @@ def test_every_symmetry_is_one_and_those_that_are_known_are_found(make, expected
         for other in outputs[1:]:
             torch.testing.assert_close(other, outputs[0], rtol=1e-3, atol=1e-4)
     assert not [note for note in found.notes if "file an issue" in note or "http" in note]
+
+
+class Only32(nn.Module):
+    """It refuses float64, and scales its output by what a test does."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.a, self.norm, self.number = nn.Linear(4, 5), nn.LayerNorm(5), number
+
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise TypeError("float32, please")
+        return self.norm(self.a(x)) * self.number(self.a.weight)
+
+
+def test_a_model_that_refuses_float64_is_compared_as_it_is():
+    found = audit(Only32(lambda w: float(w.detach().numpy().sum())), (X,))
+    assert found.tracer == "none"
+    assert not found.symmetries
+
+
+def test_a_model_that_refuses_float64_is_measured_by_its_graph():
+    found = audit(Only32(lambda w: 1 if w.sum() < 1e9 else -1), (X,))
+    assert found.tracer == "dispatch log"
+    assert [dict(s.exponents) for s in found.symmetries if s.kind != "homogeneous"] == [
+        {"a.weight": 1, "a.bias": 1}
+    ]
+
+
+def by_numpy(model):
+    model.forward = lambda x: torch.from_numpy(x.numpy() @ model.weight.detach().numpy().T)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [by_numpy, torch.jit.script], ids=["numpy", "script"])
+def test_a_model_that_nothing_can_follow_is_not_known_and_not_refused(make):
+    found = audit(make(nn.Linear(4, 2)), (X,))
+    assert found.tracer == "none"
+    assert not found.symmetries
+    assert "could not be measured" in " ".join(found.notes)
+    assert "not known" in found.effect_of_decay("weight").lower()

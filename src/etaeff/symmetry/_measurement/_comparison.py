@@ -106,21 +106,32 @@ def compared(both: Both, quick: Both) -> Comparison:
     """Whether a graph and the model do the same.
 
     In the model's own types the same operators round alike, and float64 costs more; so it is only
-    asked where that shows a difference.
+    asked where that shows a difference. A model that refuses float64 is compared as it is.
+
+    Args:
+        both: In float64.
+        quick: In the model's own types.
+    """
+    if _agree(quick):
+        return Comparison()
+    found = _judged(both, _EXACT, _LAST_DIGITS)
+    return found if found.failure is None else _judged(quick, _ALIKE, _ALIKE)
+
+
+def _judged(both: Both, alike: float, last_digits: float) -> Comparison:
+    """Whether a graph and the model do the same on redraws that tell something.
 
     A redraw tells nothing where the model takes another path than at its own weights, or where a
     change in the last digits moves the outputs as much, as where a router chooses between equals.
     """
-    if _agree(quick):
-        return Comparison()
     agreed, failure = 0, None
-    reference = _Reference(both)
+    reference = _Reference(both, last_digits)
     with torch.no_grad():
         for seed, style in enumerate(_ORDER):
             draw = _Redraw(_Noise(seed, style), style)
             try:
                 gap = both.gap(draw)
-                difference = reference.difference(draw, gap) if gap > _EXACT else ""
+                difference = reference.difference(draw, gap) if gap > alike else ""
             except Exception as error:  # weights that the model refuses, such as a negative scale
                 failure = error
                 continue
@@ -147,8 +158,8 @@ def _agree(quick: Both) -> bool:
 class _Reference:
     """Graph and model at the model's own weights, run when that is asked for."""
 
-    def __init__(self, both: Both) -> None:
-        self._both = both
+    def __init__(self, both: Both, last_digits: float) -> None:
+        self._both, self._last_digits = both, last_digits
         self._own: tuple[float, int] | None = None  # gap and path
         floating = [p for p in both.parameters.values() if p.is_floating_point()]
         kinds = [p.dtype for p in floating if p.itemsize > 1]
@@ -163,7 +174,7 @@ class _Reference:
         rounded = own_gap <= min(self._rounding, _NEAR)
         if rounded and gap <= _WORSE * own_gap:
             return ""
-        by = max(_LAST_DIGITS, 10 * min(own_gap, _NEAR**2))
+        by = max(self._last_digits, 10 * min(own_gap, _NEAR**2))
         if path != own_path or _WORSE * self._both.movement(draw, by) > gap:
             return None
         return f"{'at other weights ' if rounded else ''}it does not do what the model does."

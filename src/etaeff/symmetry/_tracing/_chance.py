@@ -1,6 +1,7 @@
 """Chance that torch does not know: Python's and NumPy's generators."""
 
 import contextlib
+import inspect
 import random
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,8 @@ def _within_reach(model: nn.Module) -> Iterator[Any]:
             yield from value if isinstance(value, list | tuple) else (value,)
             yield getattr(value, "__self__", None)  # of a bound method
     for kind in {type(module) for module in model.modules()}:
-        code = getattr(kind.forward, "__code__", None)
+        forward = inspect.getattr_static(kind, "forward", None)  # a script's may not be asked
+        code = getattr(forward, "__code__", None)
         names = code.co_names if code else ()
-        values = getattr(kind.forward, "__globals__", {})
+        values = getattr(forward, "__globals__", {})
         yield from (values[name] for name in names if name in values)
