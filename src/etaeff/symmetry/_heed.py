@@ -76,7 +76,9 @@ def heed(
     blind = _effective(evidence, sorted(still - certain))
     drawn = [*evidence.drawn, *more]
     untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
-    unreached = untouched - blind - certain - scaleless - _beside(blind, evidence, vectors)
+    beside = (_beside(blind, evidence, vectors) & untouched) - blind - certain
+    blind |= {name for name in beside if _heeded_beside(evidence, name, blind)}
+    unreached = untouched - blind - certain - scaleless - beside
     inert_names = certain | (still - blind - unreached)
     return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
 
@@ -138,3 +140,13 @@ def _beside(blind: set[str], evidence: Evidence, vectors: Sequence[Vector]) -> s
     names = list(evidence.tensors)
     together = [{names[i] for i in vector} for vector in readable(vectors, ())] if blind else []
     return {name for some in together if some & blind for name in some}
+
+
+def _heeded_beside(evidence: Evidence, name: str, blind: set[str]) -> bool:
+    """Whether outputs heed a parameter where those that have no gradient were drawn anew."""
+    for draw, _, _, _ in _REDRAWS:
+        base = redrawn(blind, signs=False, seed=draw)
+        other = after(base, redrawn({name}, signs=False, seed=draw + len(_REDRAWS)))
+        if evidence.moved(other, draw, base) > _EFFECT:
+            return True
+    return False
