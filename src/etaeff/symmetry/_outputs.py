@@ -1,7 +1,7 @@
 """Which of the tensors that a model returns count as its outputs, and what they are called."""
 
 import contextlib
-import sys
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import FrameType
@@ -27,10 +27,11 @@ class Counted:
 
     Attributes:
         names: What the tensors that count are called; empty until the model has run.
+        failure: What was raised while they were chosen.
     """
 
     names: tuple[str, ...] = ()
-    _failure: BaseException | None = field(default=None, repr=False)
+    failure: BaseException | None = field(default=None, repr=False)
 
 
 def check_choice(outputs: object, loss: object) -> None:
@@ -80,9 +81,9 @@ def counted_outputs(
         try:
             found = _chosen(result, outputs, loss)
         except Exception as error:
-            counted._failure = error
+            counted.failure = error
             raise
-        counted._failure = None
+        counted.failure = None
         counted.names = tuple(name for name, tensor in found if _counts(tensor))
         return [tensor for _, tensor in found]
 
@@ -95,9 +96,9 @@ def counted_outputs(
                 "chosen. Audit a module whose `forward` calls it and returns those."
             )
     except UsageError:
-        if counted._failure is None:
+        if counted.failure is None:
             raise
-        raise _as_usage(counted._failure, loss) from counted._failure
+        raise _as_usage(counted.failure, loss) from counted.failure
 
 
 @contextlib.contextmanager
@@ -106,10 +107,11 @@ def _result_of(model: nn.Module, change: Callable[[Any], Any]) -> Iterator[None]
     if isinstance(model, torch.jit.ScriptModule):  # which has no hooks
         yield
         return
-    calls: list[FrameType] = []  # those of the model that have not returned
+    calls: list[FrameType | None] = []  # those of the model that have not returned
 
     def entered(_model: nn.Module, _args: Any) -> None:
-        here = sys._getframe(1)
+        frame = inspect.currentframe()
+        here = frame.f_back if frame is not None else None
         running = set(_stack(here))
         calls[:] = [call for call in calls if call in running] + [here]  # a call may have failed
 

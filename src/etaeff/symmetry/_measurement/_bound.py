@@ -35,6 +35,8 @@ def open_directions(
         known: Exponents of known symmetries by name.
         precision: Of the samples.
     """
+    if not names:
+        return torch.zeros(0, 0, dtype=torch.float64)
     columns = {name: i for i, name in enumerate(names)}
     rows, sizes = _rows(drawn, names)
     scale = torch.maximum(rows.abs().amax(0), _SMALL_COSINE * sizes.amax(0)).clamp_min(1e-300)

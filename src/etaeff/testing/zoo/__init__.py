@@ -30,7 +30,7 @@ contribute; gain and shift go through ReLU to the head.
     ...     wrong += len(guess - truth)
     ...     missed += len(truth - guess)
     >>> right, wrong, missed
-    (61, 206, 25)
+    (61, 212, 25)
 """
 
 from etaeff.testing.zoo._case import Case, exponents, matching
