@@ -16,6 +16,8 @@ from etaeff.symmetry._proof._nullspace import Vector
 _EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
 _PATIENCE: Final = 1.0  # seconds
 _MORE: Final = (6, 40)  # forward passes, where two may not have met a parameter: at least, at most
+_MORE_OF_REACHED: Final = 1
+_REDRAWS_OF_REACHED: Final = 2
 _SPREAD: Final = {2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights, by the pass
 _DENIAL: Final = 1e-3  # of the outputs
 _NEAR: Final = 0.5  # deviation of the logarithm of sizes
@@ -67,20 +69,35 @@ def heed(
     still = inert(evidence.drawn)
     more: list[Sample] = []
     most = passes_in(evidence.graph, _PATIENCE, *_MORE)
-    while still - shown and len(more) < most:
+    while len(more) < _worth(still - shown, [*evidence.drawn, *more], most):
         powers = dict.fromkeys(evidence.tensors, _SPREAD.get(len(more), 0.0))
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
         still = inert([*evidence.drawn, *more])
     certain = shown - _denied(evidence, shown)
-    blind = _effective(evidence, sorted(still - certain))
-    drawn = [*evidence.drawn, *more]
-    untouched = {n for n in still if not any(sample.gradient(n) for sample in drawn)}
+    untouched = {n for n in still if not _is_reached(n, [*evidence.drawn, *more])}
+    blind = _effective(evidence, still - certain, untouched)
     beside = (_beside(blind, evidence, vectors) & untouched) - blind - certain
     blind |= {name for name in beside if _heeded_beside(evidence, name, blind)}
     unreached = untouched - blind - certain - scaleless - beside
     inert_names = certain | (still - blind - unreached)
     return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
+
+
+def _worth(names: Collection[str], drawn: Sequence[Sample], most: int) -> int:
+    """How many more samples some parameters are worth.
+
+    Where a gradient came and cancelled, it says at once what more samples say; where none came,
+    only chance may have hidden the parameter.
+    """
+    if not names:
+        return 0
+    return _MORE_OF_REACHED if all(_is_reached(name, drawn) for name in names) else most
+
+
+def _is_reached(name: str, drawn: Sequence[Sample]) -> bool:
+    """Whether a gradient came to a parameter, if only one that cancelled."""
+    return any(sample.gradient(name) for sample in drawn)
 
 
 def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
@@ -97,11 +114,15 @@ def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
     return {name for name in suspects if moves([name], 1)}
 
 
-def _effective(evidence: Evidence, names: Sequence[str]) -> set[str]:
-    """Those that move an output in some draw when they are drawn anew."""
+def _effective(evidence: Evidence, names: Collection[str], untouched: Collection[str]) -> set[str]:
+    """Those that move an output in some draw when they are drawn anew.
+
+    Where a gradient came, and cancelled, two draws are enough: nothing hid the parameter.
+    """
     found: set[str] = set()
-    for draw, signs, power, smaller in _REDRAWS:
-        rest = [name for name in names if name not in found]
+    for i, (draw, signs, power, smaller) in enumerate(_REDRAWS):
+        asked = [name for name in names if i < _REDRAWS_OF_REACHED or name in untouched]
+        rest = sorted(name for name in asked if name not in found)
         base = scaled_by(dict.fromkeys(names, smaller)) if smaller else None
         other = partial(redrawn, signs=signs, power=power)
         moves = partial(_moves, evidence, other=other, draw=draw, base=base)

@@ -72,6 +72,46 @@ BEFORE_BATCH_NORM = {
     "conv2d": (seq(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), IMAGE, "0.bias"),
     "conv2d padded": (seq(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)), IMAGE, "0.bias"),
     "conv2d grouped": (seq(nn.Conv2d(3, 6, 3, groups=3), nn.BatchNorm2d(6)), IMAGE, "0.bias"),
+    "conv2d after a norm": (
+        seq(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4)),
+        IMAGE,
+        "0.bias 1.bias",
+    ),
+    "padded after a norm": (
+        seq(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3, padding=(0, 1)), nn.BatchNorm2d(4)),
+        IMAGE,
+        "1.bias",
+    ),
+    "valid": (
+        seq(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 2, padding="valid"), nn.BatchNorm2d(4)),
+        IMAGE,
+        "0.bias 1.bias",
+    ),
+    "same, of one place": (
+        seq(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 1, padding="same"), nn.BatchNorm2d(4)),
+        IMAGE,
+        "0.bias 1.bias",
+    ),
+    "same": (
+        seq(nn.BatchNorm2d(3), nn.Conv2d(3, 4, (1, 3), padding="same"), nn.BatchNorm2d(4)),
+        IMAGE,
+        "1.bias",
+    ),
+    "transposed after a norm": (
+        seq(nn.BatchNorm2d(3), nn.ConvTranspose2d(3, 4, 2), nn.BatchNorm2d(4)),
+        IMAGE,
+        "1.bias",
+    ),
+    "conv1d by channel": (
+        seq(nn.BatchNorm1d(5), nn.Conv1d(5, 5, 3, groups=5), nn.BatchNorm1d(5)),
+        SEQUENCE,
+        "0.bias 1.bias",
+    ),
+    "different everywhere": (
+        With(lambda m, x: m.n(m.a(x + m.p)), (5, 6), a=nn.Conv2d(3, 4, 1), n=nn.BatchNorm2d(4)),
+        IMAGE,
+        "a.bias",
+    ),
     "conv3d": (seq(nn.Conv3d(2, 4, 2), nn.BatchNorm3d(4)), (3, 2, 3, 3, 3), "0.bias"),
     "transposed": (seq(nn.ConvTranspose2d(3, 4, 2), nn.BatchNorm2d(4)), IMAGE, "0.bias"),
     "no statistics": (

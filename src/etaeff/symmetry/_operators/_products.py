@@ -100,13 +100,29 @@ def _added_product_of_shift(call: ShiftedCall) -> Tensor:
 
 
 def _convolution_of_shift(spatial: int) -> Callable[[ShiftedCall], Tensor]:
-    """The rule for its bias, which varies along the channels."""
+    """The rule for its bias, which varies along the channels, and for what is constant in space."""
+    channels = -1 - spatial
 
     def rule(call: ShiftedCall) -> Tensor:
-        call.only_at(2)
-        return varying(call.meta.shape, {-1 - spatial})
+        call.only_at(0, 2)
+        if call.position == 2:
+            return varying(call.meta.shape, {channels})
+        if not _is_without_edges(call, spatial):
+            raise NotForgottenError
+        call.forget(range(-spatial, 0))
+        return varying(call.meta.shape, {*varying_axes(call.shift), channels})
 
     return rule
+
+
+def _is_without_edges(call: ShiftedCall, spatial: int) -> bool:
+    """Whether every place of the result meets the whole kernel, so that none is next to zeros."""
+    weight, padding = call.argument(1).meta["val"], call.argument(4, "padding", 0)
+    if "transpose" in str(call.node.target):
+        return False
+    if padding == "same":
+        return all(length == 1 for length in weight.shape[-spatial:])
+    return padding == "valid" or not any([padding] if isinstance(padding, int) else padding)
 
 
 def _attention_of_shift(call: ShiftedCall) -> Tensor | None:
