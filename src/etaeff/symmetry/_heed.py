@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from etaeff.symmetry._evidence import Evidence
-from etaeff.symmetry._measurement._cost import passes_in
+from etaeff.symmetry._measurement._cost import passes_in, sample_cost
 from etaeff.symmetry._measurement._defects import inert
 from etaeff.symmetry._measurement._replacing import Replacement, after, redrawn, scaled_by
 from etaeff.symmetry._measurement._samples import Sample
@@ -16,6 +16,7 @@ from etaeff.symmetry._proof._nullspace import Vector
 _EFFECT: Final = 1e-7  # of the outputs, by a parameter that has an effect
 _PATIENCE: Final = 1.0  # seconds
 _MORE: Final = (6, 40)  # forward passes, where two may not have met a parameter: at least, at most
+_COSTLY: Final = 4.0  # seconds of a sample, from which a gradient that cancels is taken for none
 _MORE_OF_REACHED: Final = 1
 _REDRAWS_OF_REACHED: Final = 2
 _SPREAD: Final = {2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights, by the pass
@@ -69,14 +70,15 @@ def heed(
     still = inert(evidence.drawn)
     more: list[Sample] = []
     most = passes_in(evidence.graph, _PATIENCE, *_MORE)
-    while len(more) < _worth(still - shown, [*evidence.drawn, *more], most):
+    costly = evidence.graph is not None and sample_cost(evidence.graph) > _COSTLY
+    while len(more) < _worth(still - shown, [*evidence.drawn, *more], most, costly):
         powers = dict.fromkeys(evidence.tensors, _SPREAD.get(len(more), 0.0))
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
         still = inert([*evidence.drawn, *more])
     certain = shown - _denied(evidence, shown)
     untouched = {n for n in still if not _is_reached(n, [*evidence.drawn, *more])}
-    blind = _effective(evidence, still - certain, untouched)
+    blind = _effective(evidence, still - certain, untouched if costly else still)
     beside = (_beside(blind, evidence, vectors) & untouched) - blind - certain
     blind |= {name for name in beside if _heeded_beside(evidence, name, blind)}
     unreached = untouched - blind - certain - scaleless - beside
@@ -84,15 +86,17 @@ def heed(
     return Heed(frozenset(inert_names), frozenset(unreached), frozenset(blind), tuple(more))
 
 
-def _worth(names: Collection[str], drawn: Sequence[Sample], most: int) -> int:
+def _worth(names: Collection[str], drawn: Sequence[Sample], most: int, costly: bool) -> int:
     """How many more samples some parameters are worth.
 
-    Where a gradient came and cancelled, it says at once what more samples say; where none came,
-    only chance may have hidden the parameter.
+    Where no gradient came, chance may have hidden the parameter. Where one came and cancelled, the
+    next will say the same, unless it was only very small, as behind a sigmoid that saturates; so
+    there it is a question of cost.
     """
     if not names:
         return 0
-    return _MORE_OF_REACHED if all(_is_reached(name, drawn) for name in names) else most
+    cancelled = all(_is_reached(name, drawn) for name in names)
+    return _MORE_OF_REACHED if cancelled and costly else most
 
 
 def _is_reached(name: str, drawn: Sequence[Sample]) -> bool:
@@ -114,14 +118,11 @@ def _denied(evidence: Evidence, shown: Collection[str]) -> set[str]:
     return {name for name in suspects if moves([name], 1)}
 
 
-def _effective(evidence: Evidence, names: Collection[str], untouched: Collection[str]) -> set[str]:
-    """Those that move an output in some draw when they are drawn anew.
-
-    Where a gradient came, and cancelled, two draws are enough: nothing hid the parameter.
-    """
+def _effective(evidence: Evidence, names: Collection[str], doubtful: Collection[str]) -> set[str]:
+    """Those that move an output in some draw when they are drawn anew; in few if not in doubt."""
     found: set[str] = set()
     for i, (draw, signs, power, smaller) in enumerate(_REDRAWS):
-        asked = [name for name in names if i < _REDRAWS_OF_REACHED or name in untouched]
+        asked = [name for name in names if i < _REDRAWS_OF_REACHED or name in doubtful]
         rest = sorted(name for name in asked if name not in found)
         base = scaled_by(dict.fromkeys(names, smaller)) if smaller else None
         other = partial(redrawn, signs=signs, power=power)

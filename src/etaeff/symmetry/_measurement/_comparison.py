@@ -5,6 +5,7 @@ constant to it. So graph and model are run on weights that are drawn anew, tenso
 the same chance and the same decisions. Where they part, the graph is not that of the model.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -186,13 +187,15 @@ class _Noise:
     def __init__(self, seed: int, style: str = "") -> None:
         generator = torch.Generator().manual_seed(seed + 2)
         tile = torch.randn(_TILE, generator=generator, dtype=torch.float64)
-        self._tile = tile.div_(2).exp_() if style == "signed" else tile
+        # Twice, so that a whole tile lies in one piece from any start.
+        self._tiles = (tile.div_(2).exp_() if style == "signed" else tile).repeat(2)
         self._sizes = torch.randn(_PLACES, generator=generator, dtype=torch.float64)
 
     def of(self, place: int, tensor: Tensor) -> Tensor:
         """A number for each entry."""
-        tile = self._tile.roll(7919 * (place + 1))
-        entries = tile.repeat(-(-tensor.numel() // _TILE))[: tensor.numel()]
+        start, count = -7919 * (place + 1) % _TILE, tensor.numel()
+        tile = self._tiles[start : start + min(count, _TILE)]
+        entries = tile.repeat(-(-count // _TILE))[:count]
         return entries.reshape(tensor.shape).to(tensor.device)
 
     def alone(self, place: int) -> float:
@@ -215,10 +218,12 @@ class _Redraw:
     def __call__(self, place: int, parameter: Tensor) -> Tensor:
         """The weight in place of a parameter."""
         own: Tensor = double(parameter)
-        if not own.is_floating_point() or not own.numel() or not bool(own.isfinite().all()):
+        if not own.is_floating_point() or not own.numel():
+            return own
+        size = float(own.norm()) / own.numel() ** 0.5
+        if not math.isfinite(size):
             return own
         noise, factor = self.noise.of(place, own), self.noise.alone(place)
-        size = float(own.norm()) / own.numel() ** 0.5
         usual = size if size > _VANISHING_SIZE else _USUAL_SIZE
         if self.style == "near":
             return own.mul_(factor**_NEAR).add_(noise, alpha=_NEAR * usual)

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 import torch
 from torch import Tensor, fx
 
+from etaeff.symmetry._measurement._depthwise import depthwise
 from etaeff.symmetry._measurement._remade import keeps_its_result, remade
 from etaeff.symmetry._measurement._saved import Saved
 from etaeff.symmetry._measurement._stand_ins import STAND_INS, WITHOUT_EPSILON, shorten_
@@ -154,7 +155,9 @@ class Float64(fx.Interpreter):
             if target is torch.ops.aten.copy_.default:  # `copy` has no derivative
                 return args[0].clone().copy_(*args[1:])
             target = beside(target)
-        return target(*args, **kwargs)
+        given = dict(zip(argument_names(target), args, strict=False)) | kwargs
+        result = depthwise(operator_name(target), given)
+        return target(*args, **kwargs) if result is None else result
 
     def run_node(self, n: fx.Node) -> Any:
         """One operator; which one it is is remembered."""

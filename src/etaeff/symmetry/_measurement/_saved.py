@@ -18,7 +18,7 @@ from etaeff.symmetry._tracing._torch import Storage, address_of, has_memory, ver
 
 Make: TypeAlias = Callable[[], Tensor]
 
-_REMEMBERED: Final = 4  # results that the next operators of a backward pass ask for too
+_REMEMBERED: Final = 3  # results that the next operators of a backward pass ask for too
 
 
 class _View(NamedTuple):
