@@ -129,8 +129,6 @@ def _set(owner: Any, values: Mapping[str, Any], done: set[int]) -> None:
         if isinstance(value, float):
             if _is_epsilon(name) and 0 < value <= LARGEST_EPSILON:
                 _put(owner, name, TINY)
-            elif value and name.endswith("layerdrop"):
-                _put(owner, name, 0.5)  # both ways have to be seen
             elif 0 < value <= 1 and _is_chance(name, owner):
                 _put(owner, name, 0.0)
         elif _is_configuration(name, value) and id(value) not in done:

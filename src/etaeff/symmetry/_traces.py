@@ -206,9 +206,9 @@ def _of_draws(
         if other is not None:
             graphs.setdefault(_content(other), other)
     notes.append(NoteKind.CHANCE.note(draws=_DRAWS, graphs=_told(len(graphs))))
-    kept, *others = sorted(graphs.values(), key=lambda one: -len(one.read()))
+    kept = _without_drops(list(graphs.values()))
     held = _held(subject, list(graphs.values()))
-    return Traced(_runner_of(_measured(kept, others), subject), tracer, kept, others, held)
+    return Traced(_runner_of(kept, subject), tracer, kept[0], kept[1:], held)
 
 
 def _held(subject: Subject, graphs: Sequence[Graph]) -> dict[str, str]:
@@ -222,17 +222,14 @@ def _told(graphs: int) -> str:
     return "all took the same path" if graphs == 1 else f"{graphs} took paths of their own"
 
 
-def _measured(kept: Graph, others: Sequence[Graph]) -> list[Graph]:
-    """The graphs that are run: as few as read all the parameters that any of them reads.
+def _without_drops(graphs: Sequence[Graph]) -> list[Graph]:
+    """The graphs of which no other reads all that it reads, and more; first what reads most.
 
-    And that which reads fewest, which differs most.
+    A branch that chance drops is kept so, as dropout is off. Whether a drop was among the draws
+    decides nothing then.
     """
-    run, seen = [kept], kept.read()
-    for graph in (*others[-1:], *others):  # the last reads fewest
-        if all(graph is not one for one in run) and (graph is others[-1] or graph.read() - seen):
-            run.append(graph)
-            seen |= graph.read()
-    return run
+    kept = [one for one in graphs if not any(one.read() < other.read() for other in graphs)]
+    return sorted(kept, key=lambda one: -len(one.read()))
 
 
 def _content(graph: Graph) -> str:

@@ -20,7 +20,8 @@ class NoteKind(Enum):
     )
     CHANCE = (
         "The model draws from Python's or NumPy's chance, or chance decides which operators run: "
-        "of {draws} draws, {graphs}. What is proved holds for each of them."
+        "of {draws} draws, {graphs}. What is proved holds for each of them, but for branches that "
+        "are dropped in some: those are kept."
     )
     NOT_TRACED = (
         "It could not be traced, so nothing is proved. torch.export: {failure} A log of the "

@@ -11,6 +11,7 @@ from etaeff.symmetry._measurement._defects import EULER_FLOOR, FLOOR, ZERO
 from etaeff.symmetry._measurement._samples import Sample
 
 _SMALL_COSINE: Final = 1e-4  # of a weight and its gradient; what is below may be rounding
+_IMPRECISE: Final = 1e4  # times the precision, below which a column may be rounding
 _NOISE_FACTOR: Final = 30.0  # of what known symmetries leave
 _REMAINDER: Final = 1e-3  # of a direction; the rest is rounding
 _LARGEST_DENOMINATOR: Final = 6
@@ -39,7 +40,8 @@ def open_directions(
         return torch.zeros(0, 0, dtype=torch.float64)
     columns = {name: i for i, name in enumerate(names)}
     rows, sizes = _rows(drawn, names)
-    scale = torch.maximum(rows.abs().amax(0), _SMALL_COSINE * sizes.amax(0)).clamp_min(1e-300)
+    least = max(_SMALL_COSINE, _IMPRECISE * precision) * sizes.amax(0)
+    scale = torch.maximum(rows.abs().amax(0), least).clamp_min(1e-300)
     space = torch.zeros(len(known), len(names), dtype=torch.float64)
     for row, exponents in zip(space, known, strict=True):
         for name in exponents.keys() & columns.keys():
