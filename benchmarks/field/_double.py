@@ -22,7 +22,7 @@ WIDE: Final = {
     torch.bfloat16: torch.float64,
     torch.complex64: torch.complex128,
 }
-CHANCES: Final = ("dropout", "drop_prob", "drop_path", "dropout_p", "drop_rate")
+CHANCES: Final = ("dropout", "drop_prob", "drop_path", "dropout_p", "drop_rate", "layerdrop")
 ADDED: Final = ("add", "add_", "__add__", "__radd__", "__iadd__", "maximum", "clamp", "clamp_",
                 "clamp_min", "clamp_min_", "clip", "clip_", "fmax", "max")  # fmt: skip
 WIDENED: Final = {"float": "double", "half": "double", "bfloat16": "double", "cfloat": "cdouble"}

@@ -171,7 +171,7 @@ def _audit(
         stage("trying parts of tensors")
         pieces = piece_symmetries(evidence, findings.symmetries, notes)
         stage("cutting blocks")
-        blocks = scale_invariant_blocks(findings.symmetries, evidence, findings.heed.blind)
+        blocks = scale_invariant_blocks(findings.symmetries, evidence, findings.heed)
         effects = with_pieces(decay_effects(evidence, findings, blocks), pieces)
         notes += remarks(evidence, findings, blocks, effects, discover)
     if outputs is None and loss is None and len(counted.names) > 1:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from etaeff.geometry import Block
 from etaeff.symmetry._evidence import Evidence
+from etaeff.symmetry._heed import Heed
 from etaeff.symmetry._measurement._defects import ZERO
 from etaeff.symmetry._measurement._granularity import finest_block
 from etaeff.symmetry._measurement._replacing import scaled_by
@@ -19,7 +20,7 @@ _DRAW: Final = 1  # of weights and inputs other than those of the symmetries' ow
 
 
 def scale_invariant_blocks(
-    symmetries: Sequence[Symmetry], evidence: Evidence, blind: frozenset[str]
+    symmetries: Sequence[Symmetry], evidence: Evidence, heed: Heed
 ) -> tuple[Block, ...]:
     """A block for each scale-invariant symmetry of one power; no tensor is in two.
 
@@ -28,14 +29,15 @@ def scale_invariant_blocks(
     Args:
         symmetries: All symmetries.
         evidence: What is known. Without samples, blocks are whole tensors.
-        blind: Parameters that have no gradient, and an effect.
+        heed: Parameters that have no gradient. Of those that were not reached there is no block.
     """
-    chosen = [Block(names) for names in _chosen(symmetries, evidence.tensors)]
+    reached = [s for s in symmetries if not s.exponents.keys() <= heed.unreached]
+    chosen = [Block(names) for names in _chosen(reached, evidence.tensors)]
     if not evidence.drawn:
         return tuple(chosen)
     blocks = [
         _finest_by_scaling(block, evidence)
-        if blind.intersection(block.names)
+        if heed.blind.intersection(block.names)
         else finest_block(evidence.drawn, block.names)
         for block in chosen
     ]

@@ -53,6 +53,7 @@ def decay_effects(
     for name, tensor in evidence.tensors.items():
         verdict = (
             _of_held(tensor, evidence.held.get(name))
+            or _of_unreached(name, findings)
             or _of_symmetries(name, findings, ends, alone=name in alone)
             or _of_none(name, evidence, findings)
         )
@@ -67,6 +68,14 @@ def _of_held(tensor: Tensor, reason: str | None) -> _Verdict | None:
     if tensor.requires_grad:
         return DecayKind.NOT_KNOWN, reason, Ground.NOT_KNOWN
     return DecayKind.FROZEN, reason, Ground.PROVED
+
+
+def _of_unreached(name: str, findings: Findings) -> _Verdict | None:
+    """The verdict on a parameter that no sample met, whatever the graph says of its scale."""
+    if name not in findings.heed.unreached:
+        return None
+    why = "no gradient reached it, and no output changed with it; other inputs may reach it."
+    return DecayKind.NOT_REACHED, why, Ground.NOT_KNOWN
 
 
 def _of_symmetries(
@@ -102,9 +111,6 @@ def _of_symmetries(
 
 def _of_none(name: str, evidence: Evidence, findings: Findings) -> _Verdict:
     """The verdict on a parameter that no symmetry moves."""
-    if name in findings.heed.unreached:
-        why = "no gradient reached it, and no output changed with it; other inputs may reach it."
-        return DecayKind.NOT_REACHED, why, Ground.NOT_KNOWN
     found = "no scaling of it was found that leaves the outputs unchanged"
     if not evidence.drawn:
         why = f"{found}, and nothing was measured."
