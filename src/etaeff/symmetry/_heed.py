@@ -79,6 +79,7 @@ def heed(
     certain = shown - _denied(evidence, shown)
     untouched = {n for n in still if not _is_reached(n, [*evidence.drawn, *more])}
     blind = _effective(evidence, still - certain, untouched if costly else still)
+    blind -= {name for name in blind - untouched if _only_rounds(evidence, name)}
     beside = (_beside(blind, evidence, vectors) & untouched) - blind - certain
     blind |= {name for name in beside if _heeded_beside(evidence, name, blind)}
     unreached = untouched - blind - certain - scaleless - beside
@@ -129,6 +130,18 @@ def _effective(evidence: Evidence, names: Collection[str], doubtful: Collection[
         moves = partial(_moves, evidence, other=other, draw=draw, base=base)
         found |= _halved(rest, moves)
     return found
+
+
+def _only_rounds(evidence: Evidence, name: str) -> bool:
+    """Whether outputs move so little, and only with what is far larger, that it may be rounding.
+
+    A gradient came and cancelled, as that of a bias before a mean that is subtracted.
+    """
+    return all(
+        evidence.moved(redrawn({name}, signs=False), draw) <= _DENIAL
+        and evidence.moved(redrawn({name}, spread=_NEAR), draw) <= _EFFECT
+        for draw, *_ in _REDRAWS[:_REDRAWS_OF_REACHED]
+    )
 
 
 def _halved(names: Sequence[str], moves: Callable[[Sequence[str]], bool]) -> set[str]:

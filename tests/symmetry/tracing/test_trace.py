@@ -60,9 +60,10 @@ def test_a_number_that_left_torch_is_noticed():
     found = audit(Net(through_numpy), (X,))
     assert found.tracer == "none"
     assert "at other weights it does not do what the model does" in " ".join(found.notes)
-    assert symmetries(found) == {(("a.weight", 1),), (("a.bias", 1),)}
+    head = ("head.weight", -2), ("norm.bias", 1), ("norm.weight", 1)  # y times its own sum
+    assert symmetries(found) == {(("a.weight", 1),), (("a.bias", 1),), head}
     assert not any(proved(found))
-    assert "was found" in found.effect_of_decay("head.weight")
+    assert found.parameters["a.bias"].effect == "does nothing (inert)"
 
 
 @pytest.mark.parametrize(
