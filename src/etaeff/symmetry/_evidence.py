@@ -59,10 +59,12 @@ class Evidence:
         assert self.trials is not None
         return self.trials.moved(other, draw, base)
 
-    def more(self, seed: int, losses: int, powers: Mapping[str, float]) -> list[Sample]:
-        """Further samples at one point, without slices: by gradients where those tell all."""
+    def more(
+        self, seed: int, losses: int, powers: Mapping[str, float], *, by_gradients: bool = True
+    ) -> list[Sample]:
+        """Further samples at one point, without slices; by differences they cost more."""
         assert self.run is not None
-        take = quick_samples if self.gradients_tell else difference_samples
+        take = quick_samples if by_gradients else difference_samples
         return take(
             self.run,
             self.tensors,

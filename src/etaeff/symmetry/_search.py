@@ -59,7 +59,7 @@ class Search:
         self._seed = _SEED
         self._index = {name: i for i, name in enumerate(evidence.tensors)}
         if not self._drawn:
-            self._drawn = evidence.more(_SEED, _LOSSES, {})
+            self._drawn = evidence.more(_SEED, _LOSSES, {}, by_gradients=False)
         self._look()
 
     def draw_until_stale(self) -> None:
@@ -102,7 +102,8 @@ class Search:
     def _draw(self, powers: Mapping[str, float]) -> None:
         """Samples of another forward pass."""
         losses = min(_LOSSES, len(self.left) + 1)
-        self._drawn += self.evidence.more(self._seed, losses, powers)
+        tell = self.evidence.gradients_tell
+        self._drawn += self.evidence.more(self._seed, losses, powers, by_gradients=tell)
         self._seed += 1
         self._look()
 

@@ -13,12 +13,12 @@ FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in it
 EULER_FLOOR: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
 
 
-def inert(drawn: Sequence[Sample]) -> set[str]:
+def inert(drawn: Sequence[Sample], zero: float = ZERO) -> set[str]:
     """Parameters without a gradient in any sample, to rounding."""
     names = set(drawn[0].sums)
     for sample in drawn:
         sizes = {name: sample.size(name) for name in sample.sums}
-        rounding = ZERO * max([FLOOR * sample.scale, *sizes.values()])
+        rounding = zero * max([FLOOR * sample.scale, *sizes.values()])
         names = {name for name in names if sizes[name] <= rounding}
     return names
 
