@@ -32,8 +32,6 @@ class NoteKind(Enum):
         "symmetries that pass through it are not proved."
     )
     # What was audited.
-    FROZEN = "{names} frozen (requires_grad=False): training does not scale it."
-    HELD = "{names} taken as it is, and not scaled: {reason}"
     EVAL_MODE = (
         "Audited in eval mode, as the model is: Batch Normalization has fixed statistics and what "
         "stands before it a fixed scale. `training=True` audits it as it trains."

@@ -7,9 +7,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._defects import EULER_FLOOR, FLOOR, ZERO
+from etaeff.symmetry._measurement._defects import FLOOR, ZERO
 from etaeff.symmetry._measurement._samples import Sample
 
+_EULER_FLOOR: Final = 1e-2  # of a column; if no row comes to that, all may be rounding
 _SMALL_COSINE: Final = 1e-4  # of a weight and its gradient; what is below may be rounding
 _IMPRECISE: Final = 1e4  # times the precision, below which a column may be rounding
 _NOISE_FACTOR: Final = 30.0  # of what known symmetries leave
@@ -51,7 +52,7 @@ def open_directions(
     noise = float((rows @ space.T).abs().max()) if len(space) else 0.0
     rows = rows - rows @ space.T @ space
     _, values, directions = torch.linalg.svd(rows, full_matrices=True)
-    threshold = max(precision, _NOISE_FACTOR * noise) * max(float(values[0]), EULER_FLOOR)
+    threshold = max(precision, _NOISE_FACTOR * noise) * max(float(values[0]), _EULER_FLOOR)
     free = directions[int((values > threshold).sum()) :]
     _, values, directions = torch.linalg.svd(free - free @ space.T @ space, full_matrices=False)
     free = directions[values > _REMAINDER] / scale

@@ -10,7 +10,6 @@ from etaeff.symmetry._measurement._samples import Sample
 
 ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
-EULER_FLOOR: Final = 1e-2  # of ‖θ‖‖∇‖; if no ⟨θ, ∇⟩ comes to that, all may be rounding
 
 
 def inert(drawn: Sequence[Sample], zero: float = ZERO) -> set[str]:
@@ -47,17 +46,3 @@ def cut_defects(drawn: Sequence[Sample], names: Sequence[str], axis: int, count:
         size = size.clamp_min(FLOOR * sample.scale / count)
         worst = torch.maximum(worst, torch.where(size > 0, total.abs() / size, 0.0))
     return worst
-
-
-def measured_null_space(drawn: Sequence[Sample]) -> Tensor:
-    """The exponents that no sample contradicts: an orthonormal basis, one direction in a row."""
-    names = list(drawn[0].sums)
-    rows = []
-    for sample in drawn:
-        total = max(sum(sample.size(n) for n in names), FLOOR * sample.scale, 1e-300)
-        rows.append([sample.inner(n) / total for n in names])
-    matrix = torch.tensor(rows, dtype=torch.float64)
-    _, values, directions = torch.linalg.svd(matrix, full_matrices=True)
-    rank = int((values > ZERO * values[0].clamp_min(EULER_FLOOR)).sum()) if len(values) else 0
-    basis: Tensor = directions[rank:]
-    return basis
