@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from etaeff.symmetry._evidence import Evidence
@@ -14,6 +15,8 @@ from etaeff.symmetry._proof._nullspace import Vector, integers
 _FARTHEST: Final = 16  # powers of two, far from what ε at 1e-30 would notice
 _LARGE: Final = 60  # powers of two, from where ε is nothing
 _NOTHING: Final = -400.0
+_NEAR: Final = 4  # powers of two; farther off, what is inert but for rounding shows more of it
+_FAR_ROUNDING: Final = 1e-6
 _ANEW: Final = 1.0  # deviation of the logarithm of sizes
 # Draws, and powers: even ones, so that a root is exact too.
 _LADDER: Final = ((0, 2), (1, -2), (2, 4), (3, -4), (0, -16), (1, 16), (2, -8), (3, 8))
@@ -65,7 +68,9 @@ def _stay(evidence: Evidence, powers: Mapping[str, float | Tensor], draw: int) -
     scaled = scaled_by(powers)
     anew = redrawn(powers, signs=False, spread=_ANEW, seed=draw)
     pairs = ((scaled, None), (after(anew, scaled), anew))
-    return all(evidence.moved(other, draw, base) <= ZERO for other, base in pairs)
+    far = any(float(abs(torch.as_tensor(p)).max()) > _NEAR for p in powers.values())
+    most = _FAR_ROUNDING if far else ZERO
+    return all(evidence.moved(other, draw, base) <= most for other, base in pairs)
 
 
 def denied(evidence: Evidence, vector: Vector, inert: Iterable[str]) -> bool:
