@@ -137,6 +137,21 @@ def qwen3() -> tuple[nn.Module, dict[str, Tensor]]:
     return Qwen3ForCausalLM(config), {"input_ids": torch.randint(0, 1000, (2, 16))}
 
 
+def efficientnet() -> tuple[nn.Module, dict[str, Tensor]]:
+    """EfficientNet-B7, 64 million parameters, in its default configuration."""
+    from transformers import EfficientNetConfig, EfficientNetForImageClassification
+
+    pictures = {"pixel_values": torch.randn(2, 3, 224, 224)}
+    return EfficientNetForImageClassification(EfficientNetConfig()), pictures
+
+
+def wav2vec2() -> tuple[nn.Module, dict[str, Tensor]]:
+    """Wav2Vec2, 94 million parameters, which drops layers and masks by NumPy's chance."""
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    return Wav2Vec2Model(Wav2Vec2Config()), {"input_values": torch.randn(2, 8000)}
+
+
 def llama8b() -> tuple[nn.Module, dict[str, Tensor]]:
     """A Llama of 8 billion parameters, without memory for them."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -154,6 +169,8 @@ LARGE = {
     resnet50: ("*.convolution.weight",),
     gpt2: (),
     qwen3: ("*.q_proj.weight", "*.k_proj.weight"),
+    efficientnet: ("*_conv.weight", "*.embeddings.convolution.weight"),
+    wav2vec2: ("*.conv_layers.0.conv.weight", "*.pos_conv_embed.conv.*.original1"),
     llama8b: (),
 }
 
