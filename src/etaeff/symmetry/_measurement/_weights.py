@@ -17,6 +17,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
+from etaeff.symmetry._measurement._heap import give_back
 from etaeff.symmetry._measurement._saved import Saved, placed
 from etaeff.symmetry._measurement._sums import Pieces, Sums
 from etaeff.symmetry._measurement._wide import double
@@ -25,6 +26,8 @@ _SHAKE: Final = 0.3  # of a tensor's own size
 _VANISHING_SIZE: Final = 1e-3
 _DEFAULT_SIZE: Final = 0.3  # size that is taken for tensors which begin at, or near, zero
 _TILE: Final = 262_147  # noise, over and over; a prime, so that no two rows get the same
+_LARGE_MODEL: Final = 1 << 22  # entries; of a smaller one, no memory is worth the time
+_FEW_WEIGHTS: Final = 128
 _LARGE_COUNT: Final = 1 << 19  # entries
 _PIECE: Final = 1 << 17  # entries whose products are held at a time; they fit a core's cache
 _DEVICE_PIECE: Final = 1 << 24  # on an accelerator, where a call costs more than its arithmetic
@@ -81,6 +84,8 @@ class Weights:
         self._noise = {name: _SHAKE * _size(entries) for name, entries in self._entries.items()}
         self._handle = torch.zeros((), requires_grad=True)
         self._saved = Saved()
+        self._is_large = sum(p.numel() for p in self._own.values()) > _LARGE_MODEL
+        self._used = 0
         self._sums = {
             name: Sums(self._own[name].shape, detailed=detailed, device=p.device)
             for name, p in self._entries.items()
@@ -134,11 +139,19 @@ class Weights:
             return weights.value(name)
 
         self._saved.remember(weight, make)
+        self._give_back_at_times()
         return weight
 
     def add_gradient(self, name: str, gradient: Tensor) -> None:
         """The gradient from one of the operators that read a weight."""
         self._sums[name].add(self._pieces(name, gradient))
+        self._give_back_at_times()
+
+    def _give_back_at_times(self) -> None:
+        """Give free memory back, in a model of real size, after each few weights."""
+        self._used += 1
+        if self._is_large and self._used % _FEW_WEIGHTS == 0:
+            give_back()
 
     def forget_gradients(self) -> None:
         """Before another backward pass through the same forward pass."""
