@@ -128,8 +128,8 @@ class InPlace(nn.Module):
         y = x.new_empty(len(x), 6)
         y[:, :3] = self.a(x)
         y[:, 3:] = self.c(x)
-        y.relu_()
         y[:, 1:2] *= 2
+        y.relu_()
         return self.b(y)
 
 
