@@ -20,7 +20,6 @@ _COSTLY: Final = 4.0  # seconds of a sample, from which a gradient that cancels 
 _MORE_OF_REACHED: Final = 1
 _REDRAWS_OF_REACHED: Final = 2
 _SPREAD: Final = {2: 3.0, 3: -3.0, 4: 6.0, 5: -6.0}  # powers of two of all weights, by the pass
-_FAR_ROUNDING: Final = 1e-6  # of gradients, where weights are scaled
 _DENIAL: Final = 1e-3  # of the outputs
 _NEAR: Final = 0.5  # deviation of the logarithm of sizes
 # Draws, whether other weights have the same signs as the model's, powers of two by which they are
@@ -76,7 +75,7 @@ def heed(
         powers = dict.fromkeys(evidence.tensors, _SPREAD.get(len(more), 0.0))
         found = evidence.more(len(more) + 1, 1, powers if any(powers.values()) else {})
         more += found or [evidence.drawn[0]]  # it was not finite there
-        still = inert(evidence.drawn) & inert(more, _FAR_ROUNDING)
+        still = inert([*evidence.drawn, *more])
     certain = shown - _denied(evidence, shown)
     untouched = {n for n in still if not _is_reached(n, [*evidence.drawn, *more])}
     blind = _effective(evidence, still - certain, untouched if costly else still)

@@ -12,12 +12,12 @@ ZERO: Final = 1e-9  # of float64's rounding, relative to what has cancelled
 FLOOR: Final = 1e-4  # of the functional: parameters that move it less are in its rounding
 
 
-def inert(drawn: Sequence[Sample], zero: float = ZERO) -> set[str]:
+def inert(drawn: Sequence[Sample]) -> set[str]:
     """Parameters without a gradient in any sample, to rounding."""
     names = set(drawn[0].sums)
     for sample in drawn:
         sizes = {name: sample.size(name) for name in sample.sums}
-        rounding = zero * max([FLOOR * sample.scale, *sizes.values()])
+        rounding = ZERO * max([FLOOR * sample.scale, *sizes.values()])
         names = {name for name in names if sizes[name] <= rounding}
     return names
 
