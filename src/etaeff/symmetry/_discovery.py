@@ -78,6 +78,8 @@ def upper_bound(
     taking_part = (search.left.abs() > _TAKES_PART).any(0).tolist() if len(search.left) else []
     left = {name for name, part in zip(names, taking_part, strict=False) if part}
     symmetries = search.known[len(known) :]
+    if heed.blind and not evidence.gradients_tell:
+        left |= set(names)  # a jump has no derivative, and differences may lie across it
     left |= _undecided(evidence, [*known, *symmetries], heed.blind, left)
     return Bound(True, tuple(symmetries), frozenset(left), len(search.known) + len(search.left))
 

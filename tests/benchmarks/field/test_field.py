@@ -20,7 +20,6 @@ def test_pattern_stands_for_names_and_kinds():
 
 
 @pytest.mark.long
-@pytest.mark.xfail(reason="labels beyond the proof are not all true yet", strict=False)
 def test_audit_says_nothing_false_of_the_field_and_refuses_no_model():
     verdicts = run(MODELS.values(), processes=os.cpu_count() or 1)
     how = Counter(verdict.category for verdict in verdicts)
