@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from etaeff.records.audits import Note, NoteKind
 from etaeff.symmetry._measurement._differences import difference_samples
+from etaeff.symmetry._measurement._experiment import Experiment
 from etaeff.symmetry._measurement._float64 import Run
 from etaeff.symmetry._measurement._replacing import Replacement, Trials
 from etaeff.symmetry._measurement._samples import Sample, quick_samples, samples
@@ -32,7 +33,7 @@ class Evidence:
         device: Where all of it is measured; by default, where each tensor is.
         graph: The traced model; `None` if it cannot be traced.
         other_draws: Its graphs under other draws of chance, where they are other graphs.
-        run: The model with every ε taken away; `None` if nothing was measured.
+        experiment: The model with every ε taken away; `None` if nothing was measured.
         drawn: Samples with every ε taken away; none if nothing was measured.
         trials: Runs of it with other weights; `None` if nothing was measured.
         own_epsilon: Samples with the model's own ε.
@@ -47,7 +48,7 @@ class Evidence:
     device: torch.device | None = None
     graph: Graph | None = None
     other_draws: Sequence[Graph] = ()
-    run: Run | None = None
+    experiment: Experiment | None = None
     drawn: Sequence[Sample] = ()
     trials: Trials | None = None
     own_epsilon: Sequence[Sample] = ()
@@ -63,18 +64,9 @@ class Evidence:
         self, seed: int, losses: int, powers: Mapping[str, float], *, by_gradients: bool = True
     ) -> list[Sample]:
         """Further samples at one point, without slices; by differences they cost more."""
-        assert self.run is not None
+        assert self.experiment is not None
         take = quick_samples if by_gradients else difference_samples
-        return take(
-            self.run,
-            self.tensors,
-            self.aliases,
-            self.inputs,
-            losses=losses,
-            seed=seed,
-            powers=powers,
-            held=self.held.keys(),
-        )
+        return take(self.experiment, losses=losses, seed=seed, powers=powers)
 
 
 def gathered(
@@ -120,22 +112,20 @@ def gathered(
 
 def _measured(evidence: Evidence, run: Callable[[bool], Run], checks: int, seed: int) -> Evidence:
     """The evidence with samples, those with the model's own ε where a graph has it."""
-    given = evidence.tensors, evidence.aliases, evidence.inputs
-    ideal = run(False)
-    held = evidence.held.keys()
-    drawn = samples(ideal, *given, count=checks, seed=seed, held=held)
+    given = evidence.tensors, evidence.aliases, evidence.inputs, evidence.held.keys()
+    ideal = Experiment(run(False), *given)
+    drawn = samples(ideal, count=checks, seed=seed)
     own: list[Sample] = []
     if evidence.graph is not None:
-        own = samples(run(True), *given, count=1, seed=seed, held=held)
-    trials = Trials(ideal, *given, held)
+        own = samples(Experiment(run(True), *given), count=1, seed=seed)
     graph = evidence.graph
     in_graph = graph is not None and not graph.takes_numbers_out()
-    whole = in_graph or gradients_are_whole(ideal, *given, held)
+    whole = in_graph or gradients_are_whole(ideal)
     return replace(
         evidence,
-        run=ideal,
+        experiment=ideal,
         drawn=drawn,
-        trials=trials,
+        trials=Trials(ideal),
         own_epsilon=own,
         gradients_tell=whole,
     )

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from etaeff.geometry import Block
+from etaeff.symmetry._measurement._experiment import Experiment
 from etaeff.symmetry._measurement._float64 import runner
 from etaeff.symmetry._measurement._granularity import finest_block
 from etaeff.symmetry._measurement._samples import Sample, samples
@@ -189,5 +190,5 @@ def test_blocks_of_models_by_hand(name):
     program = torch.export.export(model, (x,), strict=False)
     own = {name: p.detach() for name, p in model.named_parameters()}
     run = runner(of_program(program), own_epsilon=False)
-    found = samples(run, own, {name: name for name in own}, [x], count=2, seed=0)
+    found = samples(Experiment(run, own, {name: name for name in own}, [x]), count=2, seed=0)
     assert finest_block(found, expected.names) == expected

@@ -1,14 +1,14 @@
 """Samples by differences, of a model whose gradients do not tell all."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._samples import Sample, varied
+from etaeff.symmetry._measurement._experiment import Experiment
+from etaeff.symmetry._measurement._samples import NOT_TAKEN, Sample, varied
 from etaeff.symmetry._measurement._weights import Lazy, Weights
 
 STEP: Final = 1e-4  # of powers of two; the error is its square, and rounding over it
@@ -17,62 +17,60 @@ _LEAST: Final = 1e-2  # of the outputs
 
 
 def difference_samples(
-    run: Run,
-    parameters: Mapping[str, Tensor],
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
+    experiment: Experiment,
     *,
     losses: int,
     seed: int,
     powers: Mapping[str, float],
-    held: Collection[str] = (),
 ) -> list[Sample]:
     """Several random losses at one point; each parameter is scaled up and down for it.
 
     Args:
-        run: The model.
-        parameters: By canonical name.
-        aliases: Canonical name of every name, tied ones too.
-        inputs: The flat inputs that it was traced with.
+        experiment: The model, and what it is run on.
         losses: How many.
         seed: Of the shakes, losses and inputs.
         powers: Of two, by canonical name.
-        held: Names of parameters that are taken as they are.
 
     Returns:
         The samples that are finite.
     """
     generator = torch.Generator().manual_seed(seed)
-    others = varied(inputs, generator, signs=seed % 2 == 0)
+    for inputs in (varied(experiment.inputs, generator, signs=seed % 2 == 0), experiment.inputs):
+        try:
+            derivatives, usual = _derivatives(experiment, inputs, seed, powers)
+            drawn = [_sample(derivatives, usual, generator) for _ in range(losses)]
+        except NOT_TAKEN:
+            continue
+        return [sample for sample in drawn if sample.is_finite]
+    return []
+
+
+def _derivatives(
+    experiment: Experiment, inputs: Sequence[Any], seed: int, powers: Mapping[str, float]
+) -> tuple[Mapping[str, Tensor], float]:
+    """How all outputs change with the logarithm of each parameter, and the size of the outputs."""
 
     def outputs(name: str, step: float) -> Tensor:
         scaled = {**powers, name: powers.get(name, 0.0) + step}
         noise = torch.Generator().manual_seed(seed)
-        weights = Weights(parameters, noise, detailed=False, held=held, powers=scaled)
-        made = {alias: _made(weights, first) for alias, first in aliases.items()}
+        weights = Weights(
+            experiment.parameters, noise, detailed=False, held=experiment.held, powers=scaled
+        )
         torch.manual_seed(seed)
-        return torch.cat([y.reshape(-1).cpu() for y in run(made, others)])
+        found = experiment.outputs(lambda first: Lazy(lambda: weights.value(first)), inputs)
+        return torch.cat([y.reshape(-1).cpu() for y in found])
 
-    free = [name for name in parameters if name not in held]
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        derivatives = {
-            name: (outputs(name, STEP) - outputs(name, -STEP)) / (2 * STEP * log(2))
-            for name in free
-        }
-        usual = float(outputs(free[0], 0.0).norm()) if free else 0.0
-    lengths = {len(derivative) for derivative in derivatives.values()}
-    drawn = []
-    for length in lengths if len(lengths) == 1 else ():
-        for _ in range(losses):
-            functional = torch.randn(length, generator=generator, dtype=torch.float64)
-            sums = {name: [_sums(functional, d, usual)] for name, d in derivatives.items()}
-            drawn.append(Sample(0.0, sums))
-    return [sample for sample in drawn if sample.is_finite]
+        usual = float(outputs("", 0.0).norm())
+        steps = ((name, outputs(name, STEP) - outputs(name, -STEP)) for name in experiment.free)
+        return {name: change / (2 * STEP * log(2)) for name, change in steps}, usual
 
 
-def _made(weights: Weights, name: str) -> Lazy:
-    """A weight, without a gradient."""
-    return Lazy(lambda: weights.value(name))
+def _sample(derivatives: Mapping[str, Tensor], usual: float, generator: torch.Generator) -> Sample:
+    """A random functional of the outputs."""
+    length = max(map(len, derivatives.values()), default=0)
+    functional = torch.randn(length, generator=generator, dtype=torch.float64)
+    return Sample(0.0, {name: [_sums(functional, d, usual)] for name, d in derivatives.items()})
 
 
 def _sums(functional: Tensor, derivative: Tensor, usual: float) -> Tensor:

@@ -1,15 +1,15 @@
 """How far outputs move when weights are replaced by others."""
 
 import math
-from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._samples import ordinary, varied
+from etaeff.symmetry._measurement._experiment import Experiment
+from etaeff.symmetry._measurement._samples import NOT_TAKEN, ordinary, varied
 from etaeff.symmetry._measurement._weights import Lazy, Weights
 
 # Another weight, of its name and the weight.
@@ -22,27 +22,12 @@ class Trials:
     """Runs in which weights are replaced by others, beside runs in which they are not.
 
     Args:
-        run: The model.
-        parameters: By canonical name.
-        aliases: Canonical name of every name.
-        inputs: The flat inputs.
-        held: Names of parameters that are never replaced.
+        experiment: The model, and what it is run on. Held parameters are never replaced.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        parameters: Mapping[str, Tensor],
-        aliases: Mapping[str, str],
-        inputs: Sequence[Any],
-        held: Collection[str],
-    ) -> None:
+    def __init__(self, experiment: Experiment) -> None:
         """Nothing was run yet."""
-        self._run = run
-        self._parameters = parameters
-        self._aliases = aliases
-        self._inputs = inputs
-        self._held = held
+        self._experiment = experiment
         self._usual: dict[int, tuple[Sequence[Any], list[Tensor]]] = {}
 
     def moved(self, other: Replacement, draw: int = 0, base: Replacement | None = None) -> float:
@@ -54,7 +39,7 @@ class Trials:
             base: The weights with which to compare; by default as they were shaken.
         """
         generator = torch.Generator().manual_seed(draw)
-        weights = Weights(self._parameters, generator, held=self._held)
+        weights = Weights(self._experiment.parameters, generator, held=self._experiment.held)
         if draw not in self._usual:
             self._usual[draw] = self._as_usual(weights, draw)
         inputs, usual = self._usual[draw]
@@ -62,7 +47,7 @@ class Trials:
             if base is not None:
                 usual = self._outputs(weights, inputs, draw, base)
             found = self._outputs(weights, inputs, draw, other)
-        except (IndexError, RuntimeError, ValueError):
+        except NOT_TAKEN:
             return float("inf")  # a log holds for one path, and others end where it has no more
         return max((_change(old, new) for old, new in zip(usual, found, strict=True)), default=0.0)
 
@@ -71,11 +56,11 @@ class Trials:
         if draw:
             generator = torch.Generator().manual_seed(draw)
             try:
-                inputs = varied(self._inputs, generator, signs=draw % 2 == 0)
+                inputs = varied(self._experiment.inputs, generator, signs=draw % 2 == 0)
                 return inputs, self._outputs(weights, inputs, draw)
-            except (IndexError, RuntimeError, ValueError):
+            except NOT_TAKEN:
                 pass  # it cannot take them
-        return self._inputs, self._outputs(weights, self._inputs, draw)
+        return self._experiment.inputs, self._outputs(weights, self._experiment.inputs, draw)
 
     def _outputs(
         self, weights: Weights, inputs: Sequence[Any], draw: int, other: Replacement | None = None
@@ -84,12 +69,13 @@ class Trials:
 
         def made(name: str) -> Tensor:
             value = weights.value(name)
-            return value if other is None or name in self._held else other(name, value)
+            if other is None or name in self._experiment.held:
+                return value
+            return other(name, value)
 
-        lazy = {alias: Lazy(partial(made, name)) for alias, name in self._aliases.items()}
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw)
-            return self._run(lazy, list(inputs))
+            return self._experiment.outputs(lambda name: Lazy(partial(made, name)), inputs)
 
 
 def _change(old: Tensor, new: Tensor) -> float:

@@ -5,18 +5,20 @@ any weights. So weights are shaken first: a bias that starts at zero would have 
 nothing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._float64 import Run
-from etaeff.symmetry._measurement._weights import Lazy, Weights
+from etaeff.symmetry._measurement._experiment import Experiment
+from etaeff.symmetry._measurement._weights import Weights
 from etaeff.symmetry._measurement._wide import double
 from etaeff.symmetry._progress import stage
 
+# What a model raises that cannot take some inputs, or whose path ends elsewhere.
+NOT_TAKEN: Final = (IndexError, RuntimeError, ValueError)
 _OUTLIER: Final = 1e6
 _INPUT_NOISE: Final = 0.5
 
@@ -57,25 +59,17 @@ class Sample:
 
 
 def samples(
-    run: Run,
-    parameters: Mapping[str, Tensor],
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
+    experiment: Experiment,
     *,
     count: int,
     seed: int,
-    held: Collection[str] = (),
 ) -> list[Sample]:
     """Backward passes of random losses at shaken weights on varied inputs.
 
     Args:
-        run: The model.
-        parameters: By canonical name.
-        aliases: Canonical name of every name, tied ones too.
-        inputs: The flat inputs that it was traced with.
+        experiment: The model, and what it is run on.
         count: How many.
         seed: Of the shakes, losses and inputs.
-        held: Names of parameters that are taken as they are.
 
     Raises:
         ValueError: If the outputs cannot be differentiated, or are not finite.
@@ -86,9 +80,9 @@ def samples(
     moving: list[Tensor] = []
     for i in range(count):
         stage(f"measuring sample {i + 1} of {count}")
-        weights = Weights(parameters, generator, held=held)
-        outputs = _outputs(run, weights, aliases, inputs, generator)
-        if parameters.keys() - set(held) and not outputs:
+        weights = Weights(experiment.parameters, generator, held=experiment.held)
+        outputs = _outputs(experiment, weights, generator)
+        if experiment.free and not outputs:
             raise ValueError("no output can be differentiated by a parameter")
         values = [output.detach() for output in outputs]
         _backward(outputs, generator)
@@ -104,15 +98,11 @@ def samples(
 
 
 def quick_samples(
-    run: Run,
-    parameters: Mapping[str, Tensor],
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
+    experiment: Experiment,
     *,
     losses: int,
     seed: int,
     powers: Mapping[str, float],
-    held: Collection[str] = (),
 ) -> list[Sample]:
     """Several random losses of one forward pass, of which no slices are kept.
 
@@ -120,45 +110,40 @@ def quick_samples(
     straight near the model's own weights, or rarely reached, is seen elsewhere.
 
     Args:
-        run: The model.
-        parameters: By canonical name.
-        aliases: Canonical name of every name, tied ones too.
-        inputs: The flat inputs that it was traced with.
+        experiment: The model, and what it is run on.
         losses: How many.
         seed: Of the shakes, losses and inputs.
         powers: Of two, by canonical name.
-        held: Names of parameters that are taken as they are.
 
     Returns:
         The samples that are finite. Their scale is zero: outputs here may be of any size.
     """
     generator = torch.Generator().manual_seed(seed)
-    weights = Weights(parameters, generator, detailed=False, held=held, powers=powers)
+    weights = Weights(
+        experiment.parameters, generator, detailed=False, held=experiment.held, powers=powers
+    )
     drawn = []
     try:
-        outputs = _outputs(run, weights, aliases, inputs, generator, signs=seed % 2 == 0)
+        outputs = _outputs(experiment, weights, generator, signs=seed % 2 == 0)
         for i in range(losses if outputs else 0):
             weights.forget_gradients()
             _backward(outputs, generator, last=i == losses - 1)
             drawn.append(Sample(0.0, weights.sums()))
-    except (IndexError, RuntimeError, ValueError):
+    except NOT_TAKEN:
         pass  # a log holds for one path, and others end where it has no more
     return [sample for sample in drawn if sample.is_finite]
 
 
 def _outputs(
-    run: Run,
-    weights: Weights,
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
-    generator: torch.Generator,
-    *,
-    signs: bool = True,
+    experiment: Experiment, weights: Weights, generator: torch.Generator, *, signs: bool = True
 ) -> list[Tensor]:
-    """What a weight can move, on varied inputs."""
-    lazy = {name: weights.lazy(first_name) for name, first_name in aliases.items()}
+    """What a weight can move, on varied inputs, or on its own if the model cannot take those."""
+    others = varied(experiment.inputs, generator, signs=signs)
     with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
-        outputs = _run_somehow(run, lazy, inputs, generator, signs=signs)
+        try:
+            outputs = experiment.outputs(weights.lazy, others)
+        except NOT_TAKEN:
+            outputs = experiment.outputs(weights.lazy, experiment.inputs)
     return [output for output in outputs if output.requires_grad and output.numel()]
 
 
@@ -175,21 +160,6 @@ def _backward(outputs: Sequence[Tensor], generator: torch.Generator, *, last: bo
 def _noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Normal numbers, the same ones for each device."""
     return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def _run_somehow(
-    run: Run,
-    weights: Mapping[str, Lazy],
-    inputs: Sequence[Any],
-    generator: torch.Generator,
-    *,
-    signs: bool,
-) -> list[Tensor]:
-    """On varied inputs, or where the model cannot take those, on its own."""
-    try:
-        return run(weights, varied(inputs, generator, signs=signs))
-    except (IndexError, RuntimeError, ValueError):
-        return run(weights, list(inputs))
 
 
 def _moving(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:

@@ -4,48 +4,34 @@ In a graph neither is lost. A model that no tracer follows is run as it is, and 
 by differences tells: along a random direction all that moves an output takes part in it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
 from math import log
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor
 
-from etaeff.symmetry._measurement._float64 import Run
+from etaeff.symmetry._measurement._experiment import Experiment
 from etaeff.symmetry._measurement._weights import Weights
 
 _STEP: Final = 1e-5  # of powers of two; the error is its square, and rounding over it
 _DIFFERENCE: Final = 1e-4  # of the sizes that take part
 
 
-def gradients_are_whole(
-    run: Run,
-    parameters: Mapping[str, Tensor],
-    aliases: Mapping[str, str],
-    inputs: Sequence[Any],
-    held: Collection[str],
-) -> bool:
-    """Whether autograd's derivative along random exponents is that of differences.
-
-    Args:
-        run: The model.
-        parameters: By canonical name.
-        aliases: Canonical name of every name.
-        inputs: The flat inputs.
-        held: Names of parameters that are taken as they are.
-    """
-    free = [name for name in parameters if name not in held]
+def gradients_are_whole(experiment: Experiment) -> bool:
+    """Whether autograd's derivative along random exponents is that of differences."""
+    free = experiment.free
     noise = torch.randn(len(free), generator=torch.Generator().manual_seed(1)).tolist()
     exponents = dict(zip(free, noise, strict=True))
 
     def functional(step: float) -> tuple[Tensor, Weights]:
         generator = torch.Generator().manual_seed(0)
         powers = {name: step * power for name, power in exponents.items()}
-        weights = Weights(parameters, generator, detailed=False, held=held, powers=powers)
-        lazy = {alias: weights.lazy(name) for alias, name in aliases.items()}
+        weights = Weights(
+            experiment.parameters, generator, detailed=False, held=experiment.held, powers=powers
+        )
         torch.manual_seed(0)
         with torch.autograd.graph.saved_tensors_hooks(weights.pack, weights.unpack):
-            outputs = run(lazy, list(inputs))
+            outputs = experiment.outputs(weights.lazy, experiment.inputs)
         drawn = (torch.randn(y.shape, generator=generator, dtype=torch.float64) for y in outputs)
         products = [(r.to(y.device) * y).sum().cpu() for r, y in zip(drawn, outputs, strict=True)]
         return torch.stack(products).sum(), weights
